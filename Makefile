@@ -1,0 +1,56 @@
+# The one door: make demo, make test, make lint, make bench, make install.
+
+CARGO  ?= cargo
+PREFIX ?= /usr/local
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+LABTOP := $(TARGET)/release/labtop
+# rustup puts cargo here; a shell of root's often does not look there.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help demo demo-down test lint bench build release install uninstall setup-build
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
+
+demo: ## get this machine ready, build, and open a room of live seats on the board
+	@scripts/setup demo
+	$(CARGO) build --release --locked
+	$(LABTOP) demo $(ARGS)
+
+demo-down: release ## archive and remove the demo's room
+	$(LABTOP) demo --down
+
+test: ## get this machine ready and run every test
+	@scripts/setup test
+	$(CARGO) test --locked $(ARGS)
+
+lint: ## formatting, lints, licences and banned crates
+	@scripts/setup lint
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --quiet --test architecture --test dependencies
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; fi
+
+bench: ## measure openings against the raw engine, the board's first screen, and memory
+	@scripts/setup demo
+	$(CARGO) bench --locked --bench rooms $(ARGS)
+
+build: setup-build ## build for work on labtop
+	$(CARGO) build --locked
+
+release: setup-build ## build what is installed
+	$(CARGO) build --release --locked
+
+setup-build:
+	@scripts/setup build
+
+install: release ## install under PREFIX (/usr/local), below DESTDIR
+	install -D -m 755 $(LABTOP) $(DESTDIR)$(PREFIX)/bin/labtop
+	install -D -m 644 config.example.toml $(DESTDIR)$(PREFIX)/share/doc/labtop/config.example.toml
+	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/labtop/README.md
+	install -D -m 644 LICENSE-MIT $(DESTDIR)$(PREFIX)/share/doc/labtop/LICENSE-MIT
+	install -D -m 644 LICENSE-APACHE $(DESTDIR)$(PREFIX)/share/doc/labtop/LICENSE-APACHE
+
+uninstall: ## take it away again
+	rm -f $(DESTDIR)$(PREFIX)/bin/labtop
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/labtop

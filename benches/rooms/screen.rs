@@ -1,0 +1,119 @@
+//! The board in a pseudo-terminal, timed from the start of its process.
+
+use std::cell::RefCell;
+use std::io::Read;
+use std::num::NonZeroU16;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use crate::lab::{LABTOP, Lab};
+
+const COLS: u16 = 160;
+const ROWS: u16 = 48;
+/// A screen that does not come within this never comes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A board on a screen.
+pub struct Board {
+    started: Instant,
+    child: Box<dyn Child + Send + Sync>,
+    bytes: Receiver<Vec<u8>>,
+    parser: RefCell<vt100::Parser>,
+    _master: Box<dyn MasterPty + Send>,
+}
+
+impl Board {
+    /// Starts `labtop` in a new pseudo-terminal.
+    pub fn start(lab: &Lab) -> Self {
+        let size = PtySize {
+            rows: ROWS,
+            cols: COLS,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(LABTOP);
+        command.env("TERM", "xterm-256color");
+        for (key, value) in lab.env() {
+            command.env(key, value);
+        }
+        let started = Instant::now();
+        let child = pair.slave.spawn_command(command).unwrap();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (sender, bytes) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 16_384];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let parser = vt100::Parser::new(NonZeroU16::new(ROWS).unwrap(), NonZeroU16::new(COLS).unwrap(), 0);
+        Self {
+            started,
+            child,
+            bytes,
+            parser: RefCell::new(parser),
+            _master: pair.master,
+        }
+    }
+
+    /// Time until the screen is full of seats.
+    pub fn until_list(&self) -> Duration {
+        self.until(|screen| seat_rows(screen).count() >= 30)
+    }
+
+    /// Time until every row on the screen shows its figures.
+    pub fn until_figures(&self) -> Duration {
+        self.until(|screen| seat_rows(screen).count() >= 30 && seat_rows(screen).all(|row| row.contains("iB")))
+    }
+
+    /// Peak memory of its process, KiB.
+    pub fn peak_kib(&self) -> u64 {
+        self.child.process_id().map_or(0, peak_kib)
+    }
+
+    fn until(&self, shows: impl Fn(&str) -> bool) -> Duration {
+        loop {
+            if shows(&self.parser.borrow().screen().contents()) {
+                return self.started.elapsed();
+            }
+            match self.bytes.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.parser.borrow_mut().process(&bytes),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    panic!(
+                        "the board never showed it:\n{}",
+                        self.parser.borrow().screen().contents()
+                    )
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines that show a seat of `--seats`.
+fn seat_rows(screen: &str) -> impl Iterator<Item = &str> {
+    screen.lines().filter(|line| {
+        let word = line.split_whitespace().find(|w| w.starts_with('s'));
+        word.is_some_and(|w| w.len() >= 3 && w[1..].bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// Peak resident memory of a process, KiB (`VmHWM`).
+pub fn peak_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    line.and_then(|l| l.split_whitespace().nth(1))
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,198 @@
+//! The agent's process: one for a state directory. Lock, ledger, engine, socket, signals, end.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::control::{Control, Rules};
+use crate::domain::ids::InstanceId;
+use crate::domain::settings::Settings;
+use crate::engine::{self, Engine, World};
+use crate::paths::private_directory;
+use crate::wire::server;
+use crate::world::archive::Store;
+use crate::world::docker::{Docker, Options};
+use crate::world::ledger::Ledger;
+
+/// How long a detached agent stays when there is nothing to look after and nobody is attached: long enough for the
+/// next command of a script to find it warm.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Where an agent lives.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Its state directory.
+    pub state: PathBuf,
+    /// Its socket.
+    pub socket: PathBuf,
+}
+
+/// Why an agent did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Another agent serves the state directory; the text says which.
+    #[error("{0}")]
+    Held(String),
+    /// Something failed.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Runs the agent until it is told to stop, or, when detached, until nobody needs it.
+///
+/// # Errors
+/// When the state directory is held by another agent, or cannot be used.
+pub async fn run(home: &Home, settings: &Settings, detached: bool) -> Result<(), AgentError> {
+    private_directory(&home.state).map_err(anyhow::Error::new)?;
+    let _lock = Lock::take(&home.state)?;
+    Ok(serve(home, settings, detached).await?)
+}
+
+async fn serve(home: &Home, settings: &Settings, detached: bool) -> anyhow::Result<()> {
+    let (ledger, state, instance) = Ledger::open(&home.state.join("ledger.db"))?;
+    let world = world(settings, &instance, ledger)?;
+    let control = Control::restore(rules(settings), state);
+    // The lock is held, so whatever is at the socket's path is left over.
+    let listener = server::bind(&home.socket)?;
+    let shutdown = CancellationToken::new();
+    let engine = engine::start(control, instance.clone(), world, shutdown.clone());
+    tracing::info!(%instance, socket = %home.socket.display(), "the agent is up");
+    let served = tokio::spawn(server::serve(
+        listener,
+        engine.handle.clone(),
+        instance,
+        shutdown.clone(),
+    ));
+    until_over(&engine, detached).await?;
+    // The socket goes first, so that a client that comes now starts a new agent instead of asking a dying one.
+    server::unbind(&home.socket);
+    shutdown.cancel();
+    let _ = served.await;
+    let _ = engine.task.await;
+    tracing::info!("the agent is down");
+    Ok(())
+}
+
+async fn until_over(engine: &Engine, detached: bool) -> anyhow::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    // A hang-up of the terminal that it was started from does not concern it.
+    let mut hangup = signal(SignalKind::hangup())?;
+    let deserted = deserted(engine, detached);
+    tokio::pin!(deserted);
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hangup.recv() => {}
+            () = &mut deserted => break,
+        }
+    }
+    Ok(())
+}
+
+/// Ends when nothing has been wanted of a detached agent for a while; never for one that was started to stay.
+async fn deserted(engine: &Engine, detached: bool) {
+    if !detached {
+        return std::future::pending().await;
+    }
+    let (mut idle, mut attached) = (engine.idle.clone(), engine.handle.attached());
+    loop {
+        let busy = !*idle.borrow_and_update() || *attached.borrow_and_update() > 0;
+        let changed = async {
+            tokio::select! {
+                changed = idle.changed() => changed.is_ok(),
+                changed = attached.changed() => changed.is_ok(),
+            }
+        };
+        if busy {
+            if !changed.await {
+                return;
+            }
+        } else if tokio::time::timeout(LINGER, changed).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger) -> anyhow::Result<World> {
+    let docker = Docker::new(Options {
+        host: settings.docker.host.clone(),
+        tls: settings.docker.tls.clone(),
+        instance: instance.clone(),
+        network: settings.network,
+        routing: settings.routing.clone(),
+    })?;
+    let directory = settings.archive.directory.clone();
+    let store = Store::directory(directory.clone());
+    store.sweep();
+    Ok(World::new(
+        docker,
+        ledger,
+        store,
+        directory,
+        settings.routing.probe,
+        settings.limits,
+    ))
+}
+
+fn rules(settings: &Settings) -> Rules {
+    Rules {
+        templates: settings.templates.clone(),
+        default_template: settings.default_template.clone(),
+        auth: settings.routing.auth,
+    }
+}
+
+/// The mark that this process is the one agent of its state directory. The kernel drops it with the process.
+struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    fn take(state: &Path) -> Result<Self, AgentError> {
+        let path = state.join("agent.lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(AgentError::Held(held(&mut file, state))),
+            Err(TryLockError::Error(error)) => {
+                return Err(anyhow::Error::new(error)
+                    .context(format!("cannot lock {}", path.display()))
+                    .into());
+            }
+        }
+        sign(&mut file).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Writes who holds the lock, for people.
+fn sign(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn held(file: &mut File, state: &Path) -> String {
+    let mut pid = String::new();
+    let _ = file.read_to_string(&mut pid);
+    let pid: String = pid.chars().filter(char::is_ascii_digit).collect();
+    format!(
+        "another agent (process {pid}) holds {}; one agent serves one state directory",
+        state.display()
+    )
+}

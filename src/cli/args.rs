@@ -1,0 +1,322 @@
+//! What may be written on the command line.
+//!
+//! Knows: words, and the domain's rules for ids. Must not know: what the verbs do.
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help on the terminal, where backticks would show"
+)]
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, value_parser};
+
+use crate::domain::command::Seats;
+use crate::domain::ids::{RoomName, SeatId, StudentId, TemplateName};
+use crate::domain::policy::{LEASE_MINUTES_MAX, SEATS_PER_ROOM_MAX};
+
+const EXAMPLES: &str = "\
+Examples:
+  labtop demo                                  a room of twelve seats to look at
+  labtop                                       the board
+  labtop room open algebra --seats 30 --minutes 90
+  labtop ls algebra
+  labtop seat kill algebra/s07
+  labtop room close algebra                    archive, verify, tear down
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 no agent or no Docker, 5 partly done.
+State is kept in $LABTOP_STATE, else /var/lib/labtop for root, else $XDG_STATE_HOME/labtop.";
+
+/// top for computer labs: rooms of student containers, watched, archived and closed.
+///
+/// Without a verb it shows the board.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "labtop", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Configuration file; else $LABTOP_CONFIG, $XDG_CONFIG_HOME/labtop/config.toml, /etc/labtop/config.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do; nothing means the board.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// Verbs that ask an agent.
+    #[command(flatten)]
+    Client(ClientVerb),
+    /// Run the agent in the foreground: it owns Docker, leases, archives and ledger.
+    Agent(AgentArgs),
+    /// Open a room of simulated students and show the board; without a terminal, run the whole job once.
+    #[command(
+        after_help = "Examples:\n  labtop demo\n  labtop demo --seats 30\n  labtop demo --down    archive and remove it"
+    )]
+    Demo(DemoArgs),
+    /// Show or check the configuration.
+    Config {
+        /// Which.
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+}
+
+/// Verbs that ask an agent.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ClientVerb {
+    /// Open, close, extend, freeze and thaw rooms.
+    Room {
+        /// Which.
+        #[command(subcommand)]
+        verb: RoomVerb,
+    },
+    /// Kill, restart and look into one seat.
+    Seat {
+        /// Which.
+        #[command(subcommand)]
+        verb: SeatVerb,
+    },
+    /// List the seats of all open rooms, or of one.
+    #[command(after_help = "Examples:\n  labtop ls\n  labtop ls algebra --json")]
+    Ls {
+        /// Only this room.
+        room: Option<RoomName>,
+        /// An array of seats as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at stored work.
+    Archive {
+        /// Which.
+        #[command(subcommand)]
+        verb: ArchiveVerb,
+    },
+    /// Check the installation and say what is missing.
+    Doctor {
+        /// An array of checks as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `labtop agent`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentArgs {
+    /// End by itself when no room is open and nobody is attached.
+    #[arg(long, hide = true)]
+    pub detached: bool,
+}
+
+/// `labtop demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// How many seats.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = seat_count())]
+    pub seats: u32,
+    /// Archive and remove the demo.
+    #[arg(long)]
+    pub down: bool,
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `labtop config …`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum ConfigVerb {
+    /// Print the configuration in force, secrets left out.
+    Print,
+    /// Check the configuration and name every mistake in it.
+    Check,
+}
+
+/// `labtop archive …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ArchiveVerb {
+    /// List archives, oldest first.
+    Ls {
+        /// Only those of this room.
+        #[arg(long)]
+        room: Option<RoomName>,
+        /// An array of archives as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `labtop room …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RoomVerb {
+    /// Open a room, or add seats to an open one; return when every seat is ready or has failed.
+    #[command(after_help = "Examples:
+  labtop room open algebra --seats 30
+  labtop room open lab-2 --template python --students ann,bob --minutes 90
+  labtop room open final --students ann,bob --exam --dry-run")]
+    Open(OpenArgs),
+    /// Archive every seat's work, verify it, and tear the room down.
+    #[command(
+        after_help = "A seat whose work cannot be archived stays, and is named; repeat the verb when the cause is gone."
+    )]
+    Close(CloseArgs),
+    /// Give a room, or one student, more time.
+    Extend(ExtendArgs),
+    /// Freeze the programs of a room, or of one student.
+    Freeze(ScopeArgs),
+    /// Let frozen programs run again.
+    Thaw(ScopeArgs),
+}
+
+/// `labtop room open`.
+#[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
+#[command(group = ArgGroup::new("who").required(true).args(["seats", "students"]))]
+pub struct OpenArgs {
+    /// The room: 1 to 32 of a-z, 0-9 and -.
+    pub room: RoomName,
+    /// What its seats are made of; else the configuration's default template.
+    #[arg(long, short)]
+    pub template: Option<TemplateName>,
+    /// So many seats, named s01, s02, ….
+    #[arg(long, value_name = "N", value_parser = seat_count())]
+    pub seats: Option<u32>,
+    /// One seat for each of these students.
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    pub students: Vec<StudentId>,
+    /// How long the seats are held, minutes; else the template's.
+    #[arg(long, short, value_name = "M", value_parser = minutes())]
+    pub minutes: Option<u32>,
+    /// An exam: a closed network, guarded routes.
+    #[arg(long)]
+    pub exam: bool,
+    /// Check everything, make nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Return as soon as the agent has accepted.
+    #[arg(long)]
+    pub detach: bool,
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+impl OpenArgs {
+    /// Who is to sit there.
+    ///
+    /// # Errors
+    /// When a student is named twice: a typing mistake that would leave somebody without a seat.
+    pub fn who(&self) -> Result<Seats, String> {
+        if let Some(count) = self.seats {
+            return Ok(Seats::Numbered(count));
+        }
+        let mut sorted: Vec<_> = self.students.iter().collect();
+        sorted.sort();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!("--students names {} twice", pair[0])),
+            None => Ok(Seats::Students(self.students.clone())),
+        }
+    }
+}
+
+/// `labtop room close`.
+#[derive(Debug, Clone, Args)]
+pub struct CloseArgs {
+    /// The room.
+    pub room: RoomName,
+    /// Give all work in the room up instead of archiving it. Asks for the room's name, unless --yes.
+    #[arg(long)]
+    pub discard: bool,
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `labtop room extend`.
+#[derive(Debug, Clone, Args)]
+pub struct ExtendArgs {
+    /// The room.
+    pub room: RoomName,
+    /// Only this student.
+    #[arg(long)]
+    pub student: Option<StudentId>,
+    /// By how much, minutes.
+    #[arg(long, short, value_name = "M", value_parser = minutes())]
+    pub minutes: u32,
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `labtop room freeze|thaw`.
+#[derive(Debug, Clone, Args)]
+pub struct ScopeArgs {
+    /// The room.
+    pub room: RoomName,
+    /// Only this student.
+    #[arg(long)]
+    pub student: Option<StudentId>,
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `labtop seat …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SeatVerb {
+    /// End a seat's program; its work stays, and it starts again only by `seat restart`.
+    Kill(SeatArgs),
+    /// Start a seat's program again, ending it first if it runs.
+    Restart(SeatArgs),
+    /// Print a seat's log; on a terminal, control bytes are made visible.
+    Logs(LogsArgs),
+    /// Open a shell in a seat; Ctrl-] leaves it.
+    Shell {
+        /// The seat.
+        #[arg(value_name = "ROOM/STUDENT")]
+        seat: SeatId,
+    },
+    /// List the processes of a seat.
+    Top {
+        /// The seat.
+        #[arg(value_name = "ROOM/STUDENT")]
+        seat: SeatId,
+        /// An array of processes as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A verb that changes one seat.
+#[derive(Debug, Clone, Args)]
+pub struct SeatArgs {
+    /// The seat.
+    #[arg(value_name = "ROOM/STUDENT")]
+    pub seat: SeatId,
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `labtop seat logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// The seat.
+    #[arg(value_name = "ROOM/STUDENT")]
+    pub seat: SeatId,
+    /// How many of the last lines.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 200)]
+    pub tail: u32,
+    /// Go on with new lines.
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+fn seat_count() -> clap::builder::RangedI64ValueParser<u32> {
+    value_parser!(u32).range(1..=i64::from(SEATS_PER_ROOM_MAX))
+}
+
+fn minutes() -> clap::builder::RangedI64ValueParser<u32> {
+    value_parser!(u32).range(1..=i64::from(LEASE_MINUTES_MAX))
+}

@@ -1,0 +1,171 @@
+//! Archives, processes and checks, each as a table or as JSON.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::exit::{Exit, Problem, complain};
+use super::seats::{engine_is_up, snapshot};
+use super::table::{self, Align, bytes};
+use crate::domain::command::{Answer, ArchiveRow, Check, CheckState, Query};
+use crate::domain::ids::{ArchiveId, RoomName, SeatId, StudentId};
+use crate::wire::client::Client;
+
+/// One archive in `archive ls --json`: a stable contract with scripts.
+#[derive(Debug, Serialize)]
+struct ArchiveJson<'a> {
+    id: &'a ArchiveId,
+    room: &'a RoomName,
+    student: &'a StudentId,
+    created: &'a str,
+    bytes: u64,
+    digest: &'a str,
+    verified: bool,
+    key: &'a str,
+}
+
+/// `labtop archive ls`.
+///
+/// # Errors
+/// When the agent does not answer, or the output cannot be written.
+pub async fn archives(client: &Client, room: Option<RoomName>, as_json: bool) -> Result<Exit, Problem> {
+    let Answer::Archives { rows } = ask(client, Query::Archives { room }).await? else {
+        return Err(odd_answer());
+    };
+    if as_json {
+        print(&archives_json(&rows)?)?;
+    } else if rows.is_empty() {
+        complain("No archive is stored. Closing a room makes them.");
+    } else {
+        print(&archives_table(&rows))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Archives as a JSON array.
+///
+/// # Errors
+/// When they cannot be written as JSON.
+pub fn archives_json(rows: &[ArchiveRow]) -> io::Result<String> {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| ArchiveJson {
+            id: &row.id,
+            room: &row.room,
+            student: &row.student,
+            created: &row.created,
+            bytes: row.bytes,
+            digest: &row.digest,
+            verified: row.verified,
+            key: &row.key,
+        })
+        .collect();
+    json(&rows)
+}
+
+fn archives_table(rows: &[ArchiveRow]) -> String {
+    let columns = [
+        ("ID", Align::Left),
+        ("ROOM", Align::Left),
+        ("STUDENT", Align::Left),
+        ("CREATED", Align::Left),
+        ("SIZE", Align::Right),
+        ("VERIFIED", Align::Left),
+        ("KEY", Align::Left),
+    ];
+    let cells = |row: &ArchiveRow| {
+        vec![
+            row.id.to_string(),
+            row.room.to_string(),
+            row.student.to_string(),
+            row.created.clone(),
+            bytes(row.bytes),
+            if row.verified { "yes" } else { "NO" }.to_owned(),
+            row.key.clone(),
+        ]
+    };
+    table::render(&columns, &rows.iter().map(cells).collect::<Vec<_>>())
+}
+
+/// `labtop seat top`.
+///
+/// # Errors
+/// When the seat does not run, the agent does not answer, or the output cannot be written.
+pub async fn processes(client: &Client, seat: SeatId, as_json: bool) -> Result<Exit, Problem> {
+    let Answer::Top { titles, rows } = ask(client, Query::Top { seat }).await? else {
+        return Err(odd_answer());
+    };
+    if as_json {
+        let objects: Vec<serde_json::Map<_, _>> = rows
+            .into_iter()
+            .map(|row| titles.iter().cloned().zip(row.into_iter().map(Into::into)).collect())
+            .collect();
+        print(&json(&objects)?)?;
+    } else {
+        let columns: Vec<_> = titles.iter().map(|title| (title.as_str(), Align::Left)).collect();
+        print(&table::render(&columns, &rows))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `labtop doctor`.
+///
+/// # Errors
+/// When the agent or the engine does not answer, or the output cannot be written.
+pub async fn checks(client: &Client, as_json: bool) -> Result<Exit, Problem> {
+    let Answer::Doctor { checks } = ask(client, Query::Doctor).await? else {
+        return Err(odd_answer());
+    };
+    if as_json {
+        print(&json(&checks)?)?;
+    } else {
+        print(&checks_text(&checks))?;
+    }
+    if checks.iter().any(|check| check.state == CheckState::Fail) {
+        // An engine that does not answer has an exit code of its own.
+        engine_is_up(&*snapshot(client).await?)?;
+        return Ok(Exit::Failed);
+    }
+    Ok(Exit::Done)
+}
+
+fn checks_text(checks: &[Check]) -> String {
+    let columns = [("CHECK", Align::Left), ("STATE", Align::Left), ("FOUND", Align::Left)];
+    let state = |check: &Check| match check.state {
+        CheckState::Ok => "ok",
+        CheckState::Warn => "warning",
+        CheckState::Fail => "FAILED",
+    };
+    let found = |check: &Check| match check.hint.as_str() {
+        "" => check.text.clone(),
+        hint => format!("{}. {hint}", check.text.trim_end_matches('.')),
+    };
+    let rows: Vec<_> = checks
+        .iter()
+        .map(|check| vec![check.name.clone(), state(check).to_owned(), found(check)])
+        .collect();
+    table::render(&columns, &rows)
+}
+
+async fn ask(client: &Client, query: Query) -> Result<Answer, Problem> {
+    match client.ask(query).await? {
+        Answer::Refused { refusal } => Err(refusal.into()),
+        Answer::Failed { fault } => Err(fault.into()),
+        answer => Ok(answer),
+    }
+}
+
+fn odd_answer() -> Problem {
+    Problem::new(
+        Exit::Failed,
+        "the agent answered another question: is it of the same version?",
+    )
+}
+
+pub(super) fn json(value: &impl Serialize) -> io::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+pub(super) fn print(text: &str) -> io::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())
+}

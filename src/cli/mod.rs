@@ -1,0 +1,39 @@
+//! The command line: arguments, and the verbs that ask an agent.
+//!
+//! Knows: the client's side of the wire, text and JSON for people and scripts, exit codes. Must not know: the engine,
+//! Docker, the ledger. `labtop`, `agent`, `demo` and `config` are glued together in `main`.
+
+mod args;
+pub mod attach;
+mod clean;
+mod exit;
+pub mod list;
+mod logs;
+pub mod outcome;
+mod parse;
+mod progress;
+mod seats;
+pub mod shell;
+mod table;
+mod verbs;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+pub use args::{
+    AgentArgs, ArchiveVerb, Cli, ClientVerb, CloseArgs, ConfigVerb, DemoArgs, ExtendArgs, LogsArgs, OpenArgs, RoomVerb,
+    SeatVerb, Verb,
+};
+pub use clean::{Cleaner, visible};
+pub use exit::{Exit, Problem};
+pub use list::archives_json;
+pub use parse::{parse, parse_from};
+pub use seats::{seats_json, seats_table};
+
+/// Runs a verb that asks an agent, prints what came of it, and tells the exit code.
+pub async fn run(verb: ClientVerb, config: Option<&Path>) -> ExitCode {
+    match verbs::run(verb, config).await {
+        Ok(exit) => exit.into(),
+        Err(problem) => problem.tell(),
+    }
+}

@@ -1,0 +1,107 @@
+//! Each verb: which agent it needs, what it asks.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::path::Path;
+
+use super::args::{ArchiveVerb, ClientVerb, CloseArgs, OpenArgs, RoomVerb, ScopeArgs, SeatVerb};
+use super::attach::{attach, find};
+use super::exit::{Exit, Problem, complain};
+use super::{list, logs, outcome, seats, shell};
+use crate::domain::command::Command;
+use crate::domain::ids::RoomName;
+
+/// Runs a verb. Listing asks the agent that is there; changing starts one when none is.
+pub async fn run(verb: ClientVerb, config: Option<&Path>) -> Result<Exit, Problem> {
+    match verb {
+        ClientVerb::Room { verb } => room(verb, config).await,
+        ClientVerb::Seat { verb } => seat(verb, config).await,
+        ClientVerb::Ls { room, json } => seats::ls(&find().await?, room.as_ref(), json).await,
+        ClientVerb::Archive {
+            verb: ArchiveVerb::Ls { room, json },
+        } => list::archives(&find().await?, room, json).await,
+        ClientVerb::Doctor { json } => list::checks(&attach(config).await?, json).await,
+    }
+}
+
+async fn room(verb: RoomVerb, config: Option<&Path>) -> Result<Exit, Problem> {
+    let command = match verb {
+        RoomVerb::Open(args) => return open(args, config).await,
+        RoomVerb::Close(args) => close(args)?,
+        RoomVerb::Extend(args) => Command::ExtendRoom {
+            room: args.room,
+            student: args.student,
+            minutes: args.minutes,
+        },
+        RoomVerb::Freeze(ScopeArgs { room, student, .. }) => Command::FreezeRoom { room, student },
+        RoomVerb::Thaw(ScopeArgs { room, student, .. }) => Command::ThawRoom { room, student },
+    };
+    outcome::run(&attach(config).await?, command).await
+}
+
+async fn open(args: OpenArgs, config: Option<&Path>) -> Result<Exit, Problem> {
+    let seats = args.who().map_err(|text| Problem::new(Exit::Usage, text))?;
+    let command = Command::OpenRoom {
+        room: args.room.clone(),
+        template: args.template,
+        seats,
+        minutes: args.minutes,
+        exam: args.exam,
+        dry_run: args.dry_run,
+    };
+    let client = attach(config).await?;
+    if args.detach {
+        return outcome::detach(&client, command, &args.room).await;
+    }
+    outcome::run(&client, command).await
+}
+
+fn close(args: CloseArgs) -> Result<Command, Problem> {
+    if args.discard && !args.yes {
+        confirm_discard(&args.room)?;
+    }
+    Ok(Command::CloseRoom {
+        room: args.room,
+        discard: args.discard,
+    })
+}
+
+/// Work is given up only by who types the room's name, or says so beforehand.
+fn confirm_discard(room: &RoomName) -> Result<(), Problem> {
+    if !io::stdin().is_terminal() {
+        let text = format!("closing {room} with --discard gives all work in it up: add --yes if that is wanted");
+        return Err(Problem::new(Exit::Usage, text));
+    }
+    complain(&format!(
+        "All work in room {room} will be lost. Type the room's name to go on."
+    ));
+    let mut typed = String::new();
+    io::stdin().lock().read_line(&mut typed)?;
+    if typed.trim() == room.as_str() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Exit::Failed,
+        "that is not the room's name: nothing was done",
+    ))
+}
+
+async fn seat(verb: SeatVerb, config: Option<&Path>) -> Result<Exit, Problem> {
+    let command = match verb {
+        SeatVerb::Logs(args) => return logs::print(&find().await?, args).await,
+        SeatVerb::Top { seat, json } => return list::processes(&find().await?, seat, json).await,
+        SeatVerb::Shell { seat } => {
+            shell::shell_session(&attach(config).await?, &seat).await?;
+            return Ok(Exit::Done);
+        }
+        // Nobody has seen a container here: whichever is the seat's now.
+        SeatVerb::Kill(args) => Command::KillSeat {
+            seat: args.seat,
+            container: None,
+        },
+        SeatVerb::Restart(args) => Command::RestartSeat {
+            seat: args.seat,
+            container: None,
+        },
+    };
+    outcome::run(&attach(config).await?, command).await
+}

@@ -1,0 +1,178 @@
+//! The effective settings as TOML that can be read back, with where each part came from.
+//!
+//! Knows: settings and units. Must not know: secrets; settings hold only the paths of keys.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use toml::{Table, Value};
+
+use crate::domain::ids::TemplateName;
+use crate::domain::settings::{DockerSettings, LimitSettings, Probe, RouteAuth, Settings, UiSettings};
+use crate::domain::template::{Egress, Template};
+
+use super::templates::DEMO_TEMPLATE;
+use super::{Loaded, units};
+
+/// Everything outside of templates, under the file's own keys.
+#[derive(Serialize)]
+struct General<'a> {
+    default_template: &'a TemplateName,
+    docker: &'a DockerSettings,
+    leases: Store,
+    archive: Archive<'a>,
+    network: Network,
+    routing: Routing,
+    gateway: Gateway<'a>,
+    limits: LimitSettings,
+    ui: UiSettings,
+}
+
+#[derive(Serialize)]
+struct Store {
+    store: &'static str,
+}
+
+#[derive(Serialize)]
+struct Archive<'a> {
+    store: &'static str,
+    verify: &'static str,
+    directory: Directory<'a>,
+}
+
+#[derive(Serialize)]
+struct Directory<'a> {
+    path: &'a Path,
+}
+
+#[derive(Serialize)]
+struct Network {
+    pool: String,
+    prefix: u8,
+}
+
+#[derive(Serialize)]
+struct Routing {
+    rule: &'static str,
+    probe: Probe,
+    auth: RouteAuth,
+}
+
+#[derive(Serialize)]
+struct Gateway<'a> {
+    listen: &'a str,
+}
+
+/// What `labtop config print` prints. Read as a file it gives the same settings.
+#[must_use]
+pub fn to_toml(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    let source = loaded.source.as_deref().map(Path::display);
+    let _ = match &source {
+        Some(path) => writeln!(text, "# From {path}; what it leaves out is built in."),
+        None => writeln!(text, "# Built in: no configuration file was found."),
+    };
+    for (key, variable) in &loaded.overrides {
+        let _ = writeln!(text, "# {key} comes from ${variable}.");
+    }
+    let _ = writeln!(text, "\n{}", as_toml(&general(&loaded.settings)));
+    for template in loaded.settings.templates.values() {
+        text.push_str(&one_template(template, loaded));
+    }
+    text
+}
+
+fn as_toml(value: &impl Serialize) -> String {
+    // Plain tables of texts and numbers always have a TOML form; if not, the cause stands in its place.
+    toml::to_string(value).unwrap_or_else(|error| format!("# {error}\n"))
+}
+
+fn general(settings: &Settings) -> General<'_> {
+    let network = settings.network;
+    General {
+        default_template: &settings.default_template,
+        docker: &settings.docker,
+        leases: Store { store: "embedded" },
+        archive: Archive {
+            store: "directory",
+            verify: "full",
+            directory: Directory {
+                path: &settings.archive.directory,
+            },
+        },
+        network: Network {
+            pool: format!("{}/{}", network.pool, network.pool_prefix),
+            prefix: network.prefix,
+        },
+        routing: Routing {
+            rule: "path",
+            probe: settings.routing.probe,
+            auth: settings.routing.auth,
+        },
+        gateway: Gateway {
+            listen: settings.routing.gateway_url.trim_start_matches("http://"),
+        },
+        limits: settings.limits,
+        ui: settings.ui,
+    }
+}
+
+fn one_template(template: &Template, loaded: &Loaded) -> String {
+    let text = as_toml(&BTreeMap::from([(
+        "templates",
+        BTreeMap::from([(&template.name, keys(template))]),
+    )]));
+    if template.name.as_str() == DEMO_TEMPLATE {
+        // Its name is not for files, so that it is shown and not read back.
+        let commented = text.trim_end().replace('\n', "\n# ");
+        return format!("# Built in, for `labtop demo`:\n# {commented}\n\n");
+    }
+    let origin = match &loaded.source {
+        Some(path) if loaded.from_file.contains(&template.name) => format!("From {}", path.display()),
+        _ => "Built in".to_owned(),
+    };
+    format!("# {origin}:\n{text}\n")
+}
+
+/// A template under the file's own keys; those that are absent are left out.
+fn keys(template: &Template) -> Table {
+    let mut table = Table::new();
+    let mut put = |key: &str, value: Value| table.insert(key.to_owned(), value);
+    let user = template.user;
+    put("image", template.image.clone().into());
+    put("command", template.command.clone().into());
+    put("user", format!("{}:{}", user.uid, user.gid).into());
+    put("memory", units::size(template.memory_bytes).into());
+    put("cpus", (f64::from(template.millicpus) / 1000.0).into());
+    put("pids", template.pids.into());
+    put("nofile", template.nofile.into());
+    put("network", egress(template.network).into());
+    put("workspace", template.workspace.clone().into());
+    put("minutes", template.minutes.into());
+    put("cap_add", template.cap_add.clone().into());
+    put("read_only", template.read_only.into());
+    if let Some(port) = template.port {
+        put("port", i64::from(port).into());
+    }
+    if let Some(starter) = &template.starter {
+        put("starter", starter.display().to_string().into());
+    }
+    if let Some(runtime) = &template.runtime {
+        put("runtime", runtime.clone().into());
+    }
+    if !template.env.is_empty() {
+        let env = template.env.iter();
+        let env: Table = env.map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        put("env", env.into());
+    }
+    table
+}
+
+fn egress(network: Egress) -> &'static str {
+    match network {
+        Egress::Open => "open",
+        Egress::Closed => "closed",
+    }
+}

@@ -1,0 +1,115 @@
+//! What was accepted comes into force.
+
+use crate::domain::command::Outcome;
+use crate::domain::control::Control;
+use crate::domain::control::state::{Accepted, Goal, Room, Seat, Ticket};
+use crate::domain::effect::TicketId;
+use crate::domain::ids::{RoomName, SeatId};
+use crate::domain::record::{RoomRecord, RoomWanted, SeatRecord, Wanted};
+
+impl Control {
+    /// What was accepted is written: from now on it is wanted.
+    pub(in crate::domain::control) fn take_effect(&mut self, ticket: TicketId, accepted: Accepted) {
+        let goal = match accepted {
+            Accepted::Open(room, seats) => self.opened(room, seats),
+            Accepted::Close { room, discard_by } => self.closing(room, discard_by.as_deref()),
+            Accepted::Deadlines(deadlines, text) => {
+                self.extended(deadlines);
+                return self.reply(ticket, Outcome::done(text));
+            }
+            Accepted::Run(seats, stamp, done) => {
+                self.run_again(&seats, Wanted::Frozen, stamp);
+                Goal::Seats {
+                    seats,
+                    wanted: Wanted::Running,
+                    done,
+                }
+            }
+            Accepted::Restart(id, stamp) => {
+                self.run_again(std::slice::from_ref(&id), Wanted::Stopped, stamp);
+                if let Some(seat) = self
+                    .seats
+                    .get_mut(&id)
+                    .filter(|seat| seat.record.wanted == Wanted::Running)
+                {
+                    seat.restart = seat.container.as_ref().is_some_and(|c| !c.state.is_down());
+                }
+                let done = format!("Restarted {id}");
+                Goal::Seats {
+                    seats: vec![id],
+                    wanted: Wanted::Running,
+                    done,
+                }
+            }
+        };
+        self.tickets.insert(
+            ticket,
+            Ticket {
+                goal,
+                write: None,
+                told: None,
+            },
+        );
+    }
+
+    fn opened(&mut self, record: RoomRecord, seats: Vec<SeatRecord>) -> Goal {
+        let name = record.name.clone();
+        self.ended.remove(&name);
+        let room = self.rooms.entry(name.clone()).or_insert_with(|| Room::new(record));
+        room.not_before_ms = 0;
+        // Its last lease may have ended while this was being written.
+        let closed = room.record.wanted == RoomWanted::Closed;
+        for seat in seats {
+            let seat = self.seats.entry(seat.id.clone()).or_insert_with(|| Seat::new(seat));
+            if closed {
+                seat.record.wanted = Wanted::Gone;
+            }
+        }
+        let mine = |id: &SeatId| id.room == name;
+        let total = self.seats.keys().filter(|id| mine(id)).count();
+        if let Some(room) = self.rooms.get_mut(&name) {
+            room.total = total;
+        }
+        Goal::Open(name)
+    }
+
+    fn closing(&mut self, name: RoomName, discard_by: Option<&str>) -> Goal {
+        let mut total = 0;
+        for seat in self.seats.values_mut().filter(|seat| seat.record.id.room == name) {
+            seat.record.wanted = Wanted::Gone;
+            // The last word counts: closing again without --discard keeps the work that is still there.
+            seat.record.discard_by = discard_by.map(str::to_owned);
+            seat.fresh_start();
+            total += 1;
+        }
+        if let Some(room) = self.rooms.get_mut(&name) {
+            room.record.wanted = RoomWanted::Closed;
+            room.not_before_ms = 0;
+            room.succeeded();
+            room.total = total;
+        }
+        Goal::Closed { room: name, total }
+    }
+
+    fn extended(&mut self, deadlines: Vec<(SeatId, u64)>) {
+        for (id, deadline) in deadlines {
+            if let Some(seat) = self.seats.get_mut(&id) {
+                seat.record.deadline_unix_ms = deadline;
+                seat.warned_ms = None;
+            }
+        }
+    }
+
+    /// A kill or freeze that was asked for after `stamp` stands.
+    fn run_again(&mut self, seats: &[SeatId], at_most: Wanted, stamp: u64) {
+        for id in seats {
+            if let Some(seat) = self.seats.get_mut(id)
+                && seat.record.wanted <= at_most
+                && seat.urged < stamp
+            {
+                seat.record.wanted = Wanted::Running;
+                seat.fresh_start();
+            }
+        }
+    }
+}

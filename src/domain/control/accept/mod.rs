@@ -1,0 +1,149 @@
+//! Commands: checked against what is, written, and only then in force. Freeze and kill are in force at once.
+
+mod force;
+mod open;
+mod verbs;
+
+use super::Control;
+use super::state::{Accepted, Doing, Room, Seat};
+use crate::domain::command::{Command, Outcome};
+use crate::domain::effect::{Effect, Task, TicketId};
+use crate::domain::fault::Refusal;
+use crate::domain::ids::{ContainerId, RoomName, SeatId, StudentId};
+use crate::domain::policy::LEASE_MINUTES_MAX;
+use crate::domain::record::{AuditEntry, Change, Wanted};
+use crate::domain::role::Actor;
+
+const MINUTE_MS: u64 = 60_000;
+
+impl Control {
+    /// The one gate: role, audit, run.
+    pub(super) fn accept(&mut self, ticket: TicketId, actor: &Actor, command: Command) {
+        let refused = self.gate(ticket, actor, command).err();
+        if let Some(refusal) = refused {
+            self.reply(ticket, Outcome::from(refusal));
+        }
+    }
+
+    fn gate(&mut self, ticket: TicketId, actor: &Actor, command: Command) -> Result<(), Refusal> {
+        if actor.role < command.needs() {
+            let (user, verb) = (&actor.name, command.verb());
+            let text = format!("{user} may not `{verb}`: the role {:?} does not permit it", actor.role);
+            return Err(Refusal::new(crate::domain::fault::RefusalCode::Role, text));
+        }
+        match &command {
+            Command::OpenRoom { .. } => self.open(ticket, actor, command),
+            Command::CloseRoom { room, discard } => self.close(ticket, actor, &command, room, *discard),
+            Command::ExtendRoom { room, student, minutes } => {
+                self.extend(ticket, actor, &command, (room, student.as_ref()), *minutes)
+            }
+            Command::FreezeRoom { room, student } => self.freeze(ticket, actor, &command, (room, student.as_ref())),
+            Command::ThawRoom { room, student } => self.thaw(ticket, actor, &command, (room, student.as_ref())),
+            Command::KillSeat { seat, container } => self.kill(ticket, actor, &command, seat, container.as_ref()),
+            Command::RestartSeat { seat, container } => self.restart(ticket, actor, &command, seat, container.as_ref()),
+        }
+    }
+
+    /// The seat that a destructive verb names, if it is still the one that the person saw.
+    fn target(&self, id: &SeatId, container: Option<&ContainerId>) -> Result<(), Refusal> {
+        let Some(seat) = self.seats.get(id) else {
+            self.open_room(&id.room)?;
+            let text = format!(
+                "There is no seat {id}; `labtop ls {}` lists the seats of the room",
+                id.room
+            );
+            return Err(Refusal::not_found(text));
+        };
+        if seat.record.wanted == Wanted::Gone {
+            return Err(Refusal::conflict(format!("Seat {id} is being closed")));
+        }
+        let now = seat.container.as_ref().map(|c| &c.id);
+        if container.is_some() && container != now {
+            return Err(Refusal::conflict(format!(
+                "Seat {id} has another container by now; nothing was done"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The seats of a room, or of one student in it, that `which` is true for.
+    fn choose(
+        &self,
+        (room, student): (&RoomName, Option<&StudentId>),
+        which: impl Fn(&Seat) -> bool,
+    ) -> Result<Vec<SeatId>, Refusal> {
+        self.open_room(room)?;
+        let of = |id: &SeatId| id.room == *room && student.is_none_or(|s| id.student == *s);
+        let there: Vec<&Seat> = self.seats.values().filter(|seat| of(&seat.record.id)).collect();
+        if there.is_empty() {
+            let who = student.map_or_else(|| "no seats".to_owned(), |s| format!("no seat {s}"));
+            return Err(Refusal::not_found(format!("Room {room} has {who}")));
+        }
+        let chosen: Vec<SeatId> = there
+            .into_iter()
+            .filter(|s| which(s))
+            .map(|s| s.record.id.clone())
+            .collect();
+        if chosen.is_empty() {
+            return Err(Refusal::conflict(format!(
+                "No seat of room {room} is in a state that this applies to"
+            )));
+        }
+        Ok(chosen)
+    }
+
+    fn open_room(&self, name: &RoomName) -> Result<&Room, Refusal> {
+        self.rooms.get(name).ok_or_else(|| no_room(name))
+    }
+
+    fn audit(&self, actor: &Actor, command: &Command) -> Change {
+        Change::Audit(AuditEntry {
+            unix_ms: self.now.unix_ms,
+            uid: actor.uid,
+            user: actor.name.clone(),
+            verb: command.verb().to_owned(),
+            target: command.target(),
+            outcome: "accepted".to_owned(),
+        })
+    }
+
+    fn tell_who(&mut self, actor: &Actor, command: &Command) {
+        let text = format!("{}: {} {}", actor.name, command.verb(), command.target());
+        self.tell(crate::domain::notice::Notice::info(text));
+    }
+
+    fn write_accepted(&mut self, ticket: TicketId, changes: Vec<Change>, accepted: Accepted) {
+        if let Some(Change::Audit(entry)) = changes.last() {
+            let text = format!("{}: {} {}", entry.user, entry.verb, entry.target);
+            self.tell(crate::domain::notice::Notice::info(text));
+        }
+        self.start(Task::Write(changes), Doing::Accept(ticket, Box::new(accepted)));
+    }
+
+    /// Answers a command for good.
+    pub(super) fn reply(&mut self, ticket: TicketId, outcome: Outcome) {
+        self.tickets.remove(&ticket);
+        self.out.push(Effect::Reply(ticket, outcome));
+    }
+}
+
+fn being_closed(name: &RoomName) -> Refusal {
+    Refusal::conflict(format!(
+        "Room {name} is being closed; `labtop room close {name}` waits until it is"
+    ))
+}
+
+fn no_room(name: &RoomName) -> Refusal {
+    Refusal::not_found(format!("There is no room {name}; `labtop ls` lists the open rooms"))
+}
+
+fn lease_ms(minutes: u32) -> Result<u64, Refusal> {
+    if minutes == 0 || minutes > LEASE_MINUTES_MAX {
+        return Err(too_long());
+    }
+    Ok(u64::from(minutes) * MINUTE_MS)
+}
+
+fn too_long() -> Refusal {
+    Refusal::invalid(format!("A lease lasts from 1 to {LEASE_MINUTES_MAX} minutes (a week)"))
+}

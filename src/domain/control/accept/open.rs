@@ -1,0 +1,225 @@
+//! Opening a room, or adding seats to an open one.
+
+use std::collections::BTreeSet;
+
+use super::{MINUTE_MS, being_closed, lease_ms};
+use crate::domain::command::{Command, Outcome, Seats};
+use crate::domain::control::Control;
+use crate::domain::control::state::{Accepted, Doing, Opening};
+use crate::domain::effect::{Task, TicketId};
+use crate::domain::fault::Refusal;
+use crate::domain::ids::{RoomName, SeatId, StudentId, TemplateName};
+use crate::domain::names::route;
+use crate::domain::policy::SEATS_PER_ROOM_MAX;
+use crate::domain::record::{Change, Closing, RoomRecord, RoomWanted, SeatRecord, Wanted};
+use crate::domain::role::Actor;
+use crate::domain::settings::RouteAuth;
+use crate::domain::template::{Egress, Template};
+
+impl Control {
+    pub(super) fn open(&mut self, ticket: TicketId, actor: &Actor, command: Command) -> Result<(), Refusal> {
+        let Command::OpenRoom {
+            room,
+            template,
+            seats,
+            minutes,
+            exam,
+            dry_run,
+        } = &command
+        else {
+            return Ok(());
+        };
+        let record = self.room_to_open(room, template.as_ref(), *exam, actor)?;
+        let lease_ms = lease_ms(minutes.unwrap_or(record.template.minutes))?;
+        let seats = self.seats_to_open(&record, seats, lease_ms)?;
+        if *dry_run {
+            let text = format!(
+                "Would open room {room} from template {} (image {}): {} new seats for {} minutes",
+                record.template.name,
+                record.template.image,
+                seats.len(),
+                lease_ms / MINUTE_MS
+            );
+            self.reply(ticket, Outcome::done(text));
+            return Ok(());
+        }
+        if let Some(fault) = self.engine_fault() {
+            self.reply(ticket, Outcome::from(fault));
+            return Ok(());
+        }
+        let task = Task::Preflight {
+            room: room.clone(),
+            template: record.template.clone(),
+        };
+        let opening = Opening {
+            ticket,
+            actor: actor.clone(),
+            command: command.clone(),
+            room: record,
+            seats,
+        };
+        self.start(task, Doing::Preflight(Box::new(opening)));
+        Ok(())
+    }
+
+    /// The room's row: the one that is there when it is open already, else a new session.
+    fn room_to_open(
+        &mut self,
+        name: &RoomName,
+        template: Option<&TemplateName>,
+        exam: bool,
+        actor: &Actor,
+    ) -> Result<RoomRecord, Refusal> {
+        if let Some(room) = self.rooms.get(name) {
+            if self.is_about_to_close(name) {
+                return Err(being_closed(name));
+            }
+            return reopened(&room.record, template, exam);
+        }
+        // Two people press the key together: it is one room.
+        if let Some(room) = self
+            .ops
+            .values()
+            .filter_map(Doing::opens)
+            .find(|room| room.name == *name)
+        {
+            return reopened(room, template, exam);
+        }
+        let wanted = template.unwrap_or(&self.rules.default_template);
+        let mut template = self
+            .rules
+            .templates
+            .get(wanted)
+            .cloned()
+            .ok_or_else(|| self.no_template(wanted))?;
+        if exam {
+            self.harden_for_exam(&mut template)?;
+        }
+        let session = self.next_session;
+        self.next_session += 1;
+        Ok(RoomRecord {
+            name: name.clone(),
+            session,
+            template,
+            exam,
+            wanted: RoomWanted::Open,
+            ended: false,
+            opened_unix_ms: self.now.unix_ms,
+            opened_by: actor.name.clone(),
+        })
+    }
+
+    fn is_about_to_close(&self, name: &RoomName) -> bool {
+        self.ops.values().any(|doing| doing.closes(name))
+    }
+
+    fn no_template(&self, name: &TemplateName) -> Refusal {
+        let known: Vec<&str> = self.rules.templates.keys().map(TemplateName::as_str).collect();
+        Refusal::not_found(format!("There is no template {name}; there are {}", known.join(", ")))
+    }
+
+    fn harden_for_exam(&self, template: &mut Template) -> Result<(), Refusal> {
+        if self.rules.auth == RouteAuth::None {
+            return Err(Refusal::conflict(
+                "An exam needs guarded routes, but `[routing] auth` is \"none\". Set it to \"gateway\"",
+            ));
+        }
+        template.network = Egress::Closed;
+        Ok(())
+    }
+
+    fn seats_to_open(&self, room: &RoomRecord, seats: &Seats, lease_ms: u64) -> Result<Vec<SeatRecord>, Refusal> {
+        let students: BTreeSet<StudentId> = match seats {
+            Seats::Numbered(count) => (1..=(*count).min(SEATS_PER_ROOM_MAX + 1))
+                .map(StudentId::numbered)
+                .collect(),
+            Seats::Students(students) => students.iter().cloned().collect(),
+        };
+        if students.is_empty() {
+            return Err(Refusal::invalid("A room needs at least one seat"));
+        }
+        let numbered = matches!(seats, Seats::Numbered(_));
+        let ids = students
+            .into_iter()
+            .map(|student| SeatId::new(room.name.clone(), student));
+        let new: Vec<SeatRecord> = ids
+            .filter(|id| !self.seats.contains_key(id))
+            .map(|id| self.new_seat(id, room.session, numbered, lease_ms))
+            .collect();
+        let there = self.seats.keys().filter(|id| id.room == room.name).count();
+        if there + new.len() > SEATS_PER_ROOM_MAX as usize {
+            return Err(Refusal::invalid(format!(
+                "Room {} would have {} seats; a room holds at most {SEATS_PER_ROOM_MAX}. Open a second room",
+                room.name,
+                there + new.len()
+            )));
+        }
+        Ok(new)
+    }
+
+    fn new_seat(&self, id: SeatId, session: u64, numbered: bool, lease_ms: u64) -> SeatRecord {
+        let sits_elsewhere = self
+            .seats
+            .keys()
+            .any(|other| other.student == id.student && other.room != id.room);
+        SeatRecord {
+            route: route(&id.room, &id.student, numbered || sits_elsewhere),
+            id,
+            session,
+            wanted: Wanted::Running,
+            deadline_unix_ms: self.now.unix_ms + lease_ms,
+            discard_by: None,
+            closing: Closing::default(),
+        }
+    }
+
+    /// The image is there: the room is written, and then made.
+    pub(in crate::domain::control) fn write_opening(&mut self, opening: Opening) {
+        let Opening {
+            ticket,
+            actor,
+            command,
+            room,
+            mut seats,
+        } = opening;
+        // Meanwhile another person may have opened, or begun to close, the same room.
+        match self
+            .rooms
+            .get(&room.name)
+            .map(|there| (there.record.session, there.record.wanted))
+        {
+            Some((session, RoomWanted::Open)) if session == room.session && !self.is_about_to_close(&room.name) => {}
+            None if self.ended.get(&room.name).is_none_or(|last| *last < room.session) => {}
+            _ => {
+                let text = format!(
+                    "Room {} was changed by somebody else meanwhile; look and try again",
+                    room.name
+                );
+                return self.reply(ticket, Outcome::from(Refusal::conflict(text)));
+            }
+        }
+        seats.retain(|seat| !self.seats.contains_key(&seat.id));
+        let changes = vec![
+            Change::PutRoom(room.clone()),
+            Change::AddSeats(seats.clone()),
+            self.audit(&actor, &command),
+        ];
+        self.write_accepted(ticket, changes, Accepted::Open(room, seats));
+    }
+}
+
+fn reopened(there: &RoomRecord, template: Option<&TemplateName>, exam: bool) -> Result<RoomRecord, Refusal> {
+    let name = &there.name;
+    if there.wanted == RoomWanted::Closed {
+        return Err(being_closed(name));
+    }
+    if template.is_some_and(|wanted| *wanted != there.template.name) || exam && !there.exam {
+        let text = format!(
+            "Room {name} is open from template {}{}; close it first, or take another name",
+            there.template.name,
+            if there.exam { " as an exam" } else { "" }
+        );
+        return Err(Refusal::conflict(text));
+    }
+    Ok(there.clone())
+}

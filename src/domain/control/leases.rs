@@ -1,0 +1,106 @@
+//! The ends of leases: announced, then archived and torn down, never at once.
+
+use std::collections::BTreeSet;
+
+use super::Control;
+use crate::domain::ids::{RoomName, SeatId};
+use crate::domain::notice::Notice;
+use crate::domain::policy::LEASE_WARNING_MS;
+use crate::domain::record::{AuditEntry, Change, RoomRecord, RoomWanted, Wanted};
+
+impl Control {
+    /// Warns of leases that are about to end and ends those that were announced long enough ago. After a start of the
+    /// agent, or a jump of the clock, nobody has been warned yet: so the warning always comes first.
+    pub(super) fn watch_leases(&mut self) {
+        let warned = self.warn_of_ends();
+        for (room, count) in warned {
+            self.tell(Notice::warning(format!(
+                "Room {room}: the lease of {count} seats ends in a minute; `labtop room extend {room} --minutes M` \
+                 gives more time"
+            )));
+        }
+        let over: Vec<SeatId> = self
+            .seats
+            .values()
+            .filter(|seat| self.is_over(seat))
+            .map(|s| s.record.id.clone())
+            .collect();
+        if !over.is_empty() {
+            self.end_leases(over);
+        }
+    }
+
+    fn warn_of_ends(&mut self) -> std::collections::BTreeMap<RoomName, usize> {
+        let now = self.now;
+        let mut warned = std::collections::BTreeMap::new();
+        for seat in self
+            .seats
+            .values_mut()
+            .filter(|s| s.record.wanted < Wanted::Gone && s.warned_ms.is_none())
+        {
+            if now.unix_ms.saturating_add(LEASE_WARNING_MS) >= seat.record.deadline_unix_ms {
+                seat.warned_ms = Some(now.mono_ms);
+                *warned.entry(seat.record.id.room.clone()).or_default() += 1;
+            }
+        }
+        warned
+    }
+
+    fn is_over(&self, seat: &super::state::Seat) -> bool {
+        let warned_long_ago = seat
+            .warned_ms
+            .is_some_and(|at| self.now.mono_ms >= at + LEASE_WARNING_MS);
+        seat.record.wanted < Wanted::Gone && self.now.unix_ms >= seat.record.deadline_unix_ms && warned_long_ago
+    }
+
+    fn end_leases(&mut self, over: Vec<SeatId>) {
+        for id in &over {
+            if let Some(seat) = self.seats.get_mut(id) {
+                seat.record.wanted = Wanted::Gone;
+                seat.fresh_start();
+            }
+        }
+        let rooms: BTreeSet<RoomName> = over.iter().map(|id| id.room.clone()).collect();
+        let target = rooms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let mut changes = vec![
+            Change::SetWanted {
+                seats: over,
+                wanted: Wanted::Gone,
+                discard_by: None,
+            },
+            Change::Audit(self.own_entry("lease end", target)),
+        ];
+        for name in rooms {
+            self.tell(Notice::info(format!(
+                "Room {name}: leases have ended; the work is archived"
+            )));
+            changes.extend(self.close_if_deserted(&name).map(Change::PutRoom));
+        }
+        self.write_fail_open(changes);
+    }
+
+    /// A room whose last lease has ended closes.
+    fn close_if_deserted(&mut self, name: &RoomName) -> Option<RoomRecord> {
+        let lives = self
+            .seats
+            .values()
+            .any(|s| s.record.id.room == *name && s.record.wanted < Wanted::Gone);
+        let room = self.rooms.get_mut(name)?;
+        if lives {
+            return None;
+        }
+        room.record.wanted = RoomWanted::Closed;
+        Some(room.record.clone())
+    }
+
+    fn own_entry(&self, verb: &str, target: String) -> AuditEntry {
+        AuditEntry {
+            unix_ms: self.now.unix_ms,
+            uid: 0,
+            user: "labtop".into(),
+            verb: verb.into(),
+            target,
+            outcome: "begun".into(),
+        }
+    }
+}

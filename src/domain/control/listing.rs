@@ -1,0 +1,133 @@
+//! Taking in a whole list of what exists, which finds whatever no event told of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Control;
+use super::state::Doing;
+use crate::domain::effect::{Task, Yield};
+use crate::domain::fault::Fault;
+use crate::domain::ids::{ContainerId, RoomName, SeatId};
+use crate::domain::notice::Notice;
+use crate::domain::policy::{RELIST_EVERY_MS, RETRY_FIRST_MS};
+use crate::domain::seen::{ContainerSeen, EngineState, Listing, RunState, VolumeSeen};
+
+impl Control {
+    pub(super) fn list_when_due(&mut self) {
+        if self.listing.is_some() || (self.listed && self.now.mono_ms < self.list_at_ms) {
+            return;
+        }
+        self.list_at_ms = self.now.mono_ms + RELIST_EVERY_MS;
+        let stamp = self.fresh_stamp();
+        self.listing = Some(stamp);
+        self.start(Task::List, Doing::List(stamp));
+    }
+
+    /// Sees to it that a list is begun that is younger than the news of that stamp.
+    pub(super) fn look_again(&mut self, stamp: u64) {
+        if self.listing.is_none_or(|begun| begun < stamp) {
+            self.list_at_ms = self.now.mono_ms;
+            self.list_when_due();
+        }
+    }
+
+    pub(super) fn list_done(&mut self, stamp: u64, result: Result<Yield, Fault>) {
+        self.listing = None;
+        match result {
+            // A list that comes when the engine has gone since is of no use: nothing could be done about it.
+            Ok(Yield::Listed(listing)) if matches!(self.engine, EngineState::Up(_)) => {
+                self.take_listing(stamp, listing);
+            }
+            // The engine's own watch tells whether it is down; here it only has to be asked again.
+            _ => self.list_at_ms = self.now.mono_ms + RETRY_FIRST_MS,
+        }
+    }
+
+    fn take_listing(&mut self, stamp: u64, listing: Listing) {
+        self.listed = true;
+        for room in self.rooms.values_mut() {
+            if room.op.is_none() && room.stamp < stamp {
+                room.looked = true;
+                room.network = listing.networks.contains(&room.record.name);
+            }
+        }
+        let before = std::mem::take(&mut self.orphans);
+        for carrier in listing.carriers {
+            self.reap(carrier);
+        }
+        self.reap_networks(listing.networks);
+        let known = self.sort_containers(listing.containers, &before);
+        self.tell_of_lost_workspaces(&listing.volumes, &before);
+        for (id, seat) in &mut self.seats {
+            // News that is younger than the list, or a step under way, knows better.
+            if seat.stamp > stamp || seat.main.is_some() || seat.urgent.is_some() {
+                continue;
+            }
+            let session = seat.record.session;
+            seat.volume = listing.volumes.iter().any(|v| v.seat == *id && v.session == session);
+            seat.looked = true;
+            let seen = known.get(id);
+            if seat.contradicts(seen) {
+                seat.lose_stillness();
+            }
+            seat.see(seen.cloned());
+        }
+    }
+
+    /// Splits the containers into those of known seats and the rest. A stranger that never ran holds no work and is
+    /// removed; one that ran is only told of, because an orphan is adopted by an admin alone.
+    fn sort_containers(
+        &mut self,
+        containers: Vec<ContainerSeen>,
+        before: &BTreeSet<String>,
+    ) -> BTreeMap<SeatId, ContainerSeen> {
+        let mut known = BTreeMap::new();
+        for container in containers {
+            let seat = self.seats.get(&container.seat);
+            if seat.is_some_and(|s| s.record.session == container.session) {
+                known.insert(container.seat.clone(), container);
+            } else if container.state == RunState::Created {
+                self.reap(container.id);
+            } else {
+                let name = format!("{} ({})", container.seat, container.id);
+                self.note_orphan(format!("Container {name}"), before);
+            }
+        }
+        known
+    }
+
+    /// A workspace of no known seat may hold work: nobody removes it unasked. (A hung engine may also have made an empty
+    /// one after the seat had gone.)
+    fn tell_of_lost_workspaces(&mut self, volumes: &[VolumeSeen], before: &BTreeSet<String>) {
+        for volume in volumes {
+            let seat = self.seats.get(&volume.seat);
+            if seat.is_none_or(|s| s.record.session != volume.session) {
+                self.note_orphan(
+                    format!("Workspace {} of opening {}", volume.seat, volume.session),
+                    before,
+                );
+            }
+        }
+    }
+
+    fn note_orphan(&mut self, name: String, before: &BTreeSet<String>) {
+        if !before.contains(&name) {
+            self.tell(Notice::warning(format!(
+                "{name} bears this instance's label, but the ledger does not know it; it is left alone"
+            )));
+        }
+        self.orphans.insert(name);
+    }
+
+    /// A network of a room that is not open holds no work; a slow engine may have made it after the room had closed.
+    fn reap_networks(&mut self, networks: Vec<RoomName>) {
+        for room in networks {
+            if !self.rooms.contains_key(&room) {
+                self.start(Task::RemoveNetwork(room), Doing::Reap);
+            }
+        }
+    }
+
+    fn reap(&mut self, id: ContainerId) {
+        self.start(Task::Reap(id), Doing::Reap);
+    }
+}

@@ -1,0 +1,92 @@
+//! Rooms: a network before the first seat, none after the last.
+
+use super::Control;
+use super::state::Doing;
+use crate::domain::effect::{Task, Yield};
+use crate::domain::fault::Fault;
+use crate::domain::ids::RoomName;
+use crate::domain::notice::Notice;
+use crate::domain::record::{Change, RoomRecord, RoomWanted, Wanted};
+
+impl Control {
+    pub(super) fn plan_room(&mut self, name: &RoomName) {
+        let Some(room) = self.rooms.get(name) else { return };
+        if room.op.is_some() || self.now.mono_ms < room.not_before_ms {
+            return;
+        }
+        let record = &room.record;
+        let (task, doing) = match record.wanted {
+            RoomWanted::Open if !room.network && self.is_inhabited(name) => {
+                let (session, egress) = (record.session, record.template.network);
+                let task = Task::EnsureNetwork {
+                    room: name.clone(),
+                    session,
+                    egress,
+                };
+                (task, Doing::Network(name.clone(), true))
+            }
+            RoomWanted::Closed if self.has_seats(name) => return,
+            RoomWanted::Closed if !room.network && !room.looked => return self.look_again(room.stamp),
+            RoomWanted::Closed if room.network => {
+                (Task::RemoveNetwork(name.clone()), Doing::Network(name.clone(), false))
+            }
+            RoomWanted::Closed => {
+                let row = RoomRecord {
+                    ended: true,
+                    ..record.clone()
+                };
+                (Task::Write(vec![Change::PutRoom(row)]), Doing::EndRoom(name.clone()))
+            }
+            RoomWanted::Open => return,
+        };
+        let keeps = !matches!(doing, Doing::Network(_, true));
+        let op = self.start(task, doing);
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.op = Some(op);
+            room.looked &= keeps;
+        }
+    }
+
+    fn has_seats(&self, name: &RoomName) -> bool {
+        self.seats.keys().any(|id| id.room == *name)
+    }
+
+    fn is_inhabited(&self, name: &RoomName) -> bool {
+        self.seats
+            .values()
+            .any(|seat| seat.record.id.room == *name && seat.record.wanted < Wanted::Stopped)
+    }
+
+    pub(super) fn network_done(&mut self, name: &RoomName, made: bool, result: Result<Yield, Fault>) {
+        let now_ms = self.now.mono_ms;
+        let stamp = self.fresh_stamp();
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        room.op = None;
+        room.stamp = stamp;
+        match result {
+            Ok(_) => {
+                room.network = made;
+                room.succeeded();
+            }
+            Err(fault) => room.failed(fault, now_ms),
+        }
+    }
+
+    pub(super) fn room_ended(&mut self, name: &RoomName, result: Result<Yield, Fault>) {
+        let now_ms = self.now.mono_ms;
+        match result {
+            Ok(_) => {
+                if let Some(room) = self.rooms.remove(name) {
+                    self.ended.insert(name.clone(), room.record.session);
+                }
+                self.tell(Notice::info(format!("Room {name} is closed")));
+            }
+            Err(fault) => {
+                if let Some(room) = self.rooms.get_mut(name) {
+                    room.op = None;
+                    room.failed(fault, now_ms);
+                }
+            }
+        }
+    }
+}

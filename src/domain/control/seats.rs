@@ -1,0 +1,174 @@
+//! Starting the next step of a seat, at most one at a time, with kill and freeze beside it.
+
+use super::Control;
+use super::state::{Doing, Seat};
+use crate::domain::effect::{Effect, SeatOrder, Task};
+use crate::domain::ids::SeatId;
+use crate::domain::plan::{Step, next};
+use crate::domain::proof::{Discard, Warrant};
+use crate::domain::record::{Change, Closing, Wanted};
+use crate::domain::seen::ContainerSeen;
+
+impl Control {
+    /// Compares one seat's wanted and seen state and starts what is missing.
+    pub(super) fn plan_seat(&mut self, id: &SeatId) {
+        let Some(seat) = self.seats.get(id) else { return };
+        let step = next(&seat.view());
+        let beside = is_urgent(step) && seat.urgent.is_none();
+        let (unseen, stamp) = (seat.container.is_none() && !seat.looked, seat.stamp);
+        if let Some((_, running)) = seat.main {
+            if is_overtaken(running, seat) {
+                self.call_off(id);
+            }
+            if beside && running != step && self.is_due(id) {
+                self.begin(id, step, true);
+            }
+            return;
+        }
+        if unseen && matches!(step, Step::Rest | Step::End) {
+            return self.look_again(stamp);
+        }
+        if seat.urgent.is_none() && step != Step::Rest && self.is_due(id) && self.room_allows(id, step) {
+            self.begin(id, step, false);
+        }
+    }
+
+    fn is_due(&self, id: &SeatId) -> bool {
+        self.seats
+            .get(id)
+            .is_some_and(|seat| self.now.mono_ms >= seat.not_before_ms)
+    }
+
+    /// A seat is made only in a room whose network is there and that nothing holds back.
+    fn room_allows(&self, id: &SeatId, step: Step) -> bool {
+        let room = self.rooms.get(&id.room);
+        step != Step::Provision || room.is_some_and(|r| r.network && self.now.mono_ms >= r.not_before_ms)
+    }
+
+    fn call_off(&mut self, id: &SeatId) {
+        let Some(seat) = self.seats.get_mut(id) else { return };
+        if let (Some((op, _)), false) = (seat.main, seat.called_off) {
+            seat.called_off = true;
+            self.out.push(Effect::Cancel(op));
+        }
+    }
+
+    fn begin(&mut self, id: &SeatId, step: Step, urgent: bool) {
+        let Some((task, doing)) = self.task_of(id, step, urgent) else {
+            return;
+        };
+        let op = self.start(task, doing);
+        let Some(seat) = self.seats.get_mut(id) else { return };
+        if urgent {
+            seat.urgent = Some((op, step));
+        } else {
+            seat.main = Some((op, step));
+            seat.called_off = false;
+        }
+        match step {
+            Step::Hold => seat.disturbed = false,
+            Step::Provision => seat.looked = false,
+            Step::RemoveContainer => seat.given_up = seat.record.discard_by.is_some(),
+            _ => {}
+        }
+    }
+
+    fn task_of(&self, id: &SeatId, step: Step, urgent: bool) -> Option<(Task, Doing)> {
+        let seat = self.seats.get(id)?;
+        let doing = if urgent {
+            Doing::Urgent(id.clone(), step)
+        } else {
+            Doing::Seat(id.clone(), step)
+        };
+        let session = seat.record.session;
+        let of_container = |make: fn(SeatId, _) -> Task| Some(make(id.clone(), container_of(seat)?.id.clone()));
+        let task = match step {
+            Step::Rest => None,
+            Step::Provision => Some(Task::Provision(self.order(seat)?)),
+            Step::Probe => Some(Task::Probe(self.order(seat)?, container_of(seat)?.clone())),
+            Step::Start => of_container(Task::Start),
+            Step::Restart => of_container(Task::Restart),
+            Step::Freeze => of_container(Task::Freeze),
+            Step::Thaw => of_container(Task::Thaw),
+            Step::Kill => of_container(Task::Kill),
+            Step::Hold => Some(Task::Hold {
+                seat: id.clone(),
+                session,
+            }),
+            Step::Archive => Some(Task::Archive {
+                seat: id.clone(),
+                session,
+                epoch: seat.record.closing.epoch,
+            }),
+            Step::Verify => verify_task(seat),
+            Step::Record => return record_write(seat),
+            Step::RemoveContainer => warrant(seat).map(Task::RemoveContainer),
+            Step::RemoveVolume => warrant(seat).map(Task::RemoveVolume),
+            Step::End => {
+                return Some((Task::Write(vec![Change::EndSeat(id.clone())]), Doing::End(id.clone())));
+            }
+        };
+        task.map(|task| (task, doing))
+    }
+
+    fn order(&self, seat: &Seat) -> Option<SeatOrder> {
+        let room = self.rooms.get(&seat.record.id.room)?;
+        Some(SeatOrder {
+            seat: seat.record.id.clone(),
+            session: seat.record.session,
+            template: room.record.template.clone(),
+            route: seat.record.route.clone(),
+        })
+    }
+}
+
+fn container_of(seat: &Seat) -> Option<&ContainerSeen> {
+    seat.container.as_ref()
+}
+
+fn is_urgent(step: Step) -> bool {
+    matches!(step, Step::Kill | Step::Freeze)
+}
+
+/// Whether what runs is no longer wanted and should not be waited for.
+fn is_overtaken(running: Step, seat: &Seat) -> bool {
+    let wanted = seat.record.wanted;
+    match running {
+        Step::Provision => wanted > Wanted::Frozen,
+        Step::Probe => wanted != Wanted::Running,
+        Step::Archive | Step::Verify => seat.record.discard_by.is_some(),
+        _ => false,
+    }
+}
+
+fn verify_task(seat: &Seat) -> Option<Task> {
+    let closing = &seat.record.closing;
+    let claim = seat.claim.clone().or_else(|| closing.archive.clone())?;
+    Some(Task::Verify {
+        claim,
+        stillness: closing.stillness.clone()?,
+    })
+}
+
+fn record_write(seat: &Seat) -> Option<(Task, Doing)> {
+    let claim = seat.verified.as_ref()?.claim().clone();
+    let id = seat.record.id.clone();
+    let closing = Closing {
+        archive: Some(claim.clone()),
+        ..seat.record.closing.clone()
+    };
+    let changes = vec![
+        Change::AddArchive(claim),
+        Change::SetClosing(id.clone(), closing.clone()),
+    ];
+    Some((Task::Write(changes), Doing::Closing(id, closing)))
+}
+
+/// Permission to remove: proven in this epoch, or ordered by an admin.
+fn warrant(seat: &Seat) -> Option<Warrant> {
+    if let Some(by) = &seat.record.discard_by {
+        let (seat, session, by) = (seat.record.id.clone(), seat.record.session, by.clone());
+        return Some(Warrant::Discard(Discard { seat, session, by }));
+    }
+    seat.verified.clone().map(Warrant::Verified)
+}

@@ -1,0 +1,219 @@
+//! Telling those who wait: how far it has come, and what came of it.
+
+use super::Control;
+use super::state::{Goal, Seat};
+use crate::domain::command::{Left, Outcome, ProgressReport};
+use crate::domain::effect::{Effect, TicketId};
+use crate::domain::fault::{Fault, FaultCode, Refusal};
+use crate::domain::ids::{RoomName, SeatId};
+use crate::domain::policy::ATTEMPTS_BEFORE_TOLD;
+use crate::domain::record::{RoomWanted, Wanted};
+use crate::domain::seen::RunState;
+
+/// How long an engine may be away before those who wait are told. A restart of the engine is shorter.
+const ENGINE_PATIENCE_MS: u64 = 15_000;
+
+/// How one command stands.
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    left: Vec<Left>,
+    total: usize,
+    words: String,
+}
+
+impl Control {
+    pub(super) fn answer_tickets(&mut self) {
+        for id in self.tickets.keys().copied().collect::<Vec<_>>() {
+            let Some(ticket) = self.tickets.get(&id).filter(|t| t.write.is_none()) else {
+                continue;
+            };
+            match self.judge(&ticket.goal) {
+                Ok(outcome) => self.reply(id, outcome),
+                Err(tally) => self.report(id, &tally),
+            }
+        }
+    }
+
+    /// The outcome, or how far it has come.
+    fn judge(&self, goal: &Goal) -> Result<Outcome, Tally> {
+        let verdict = match goal {
+            Goal::Open(room) => self.judge_open(room),
+            Goal::Closed { room, total } => self.judge_closed(room, *total),
+            Goal::Seats { seats, wanted, done } => self.judge_seats(seats, *wanted, done),
+        };
+        match (verdict, self.engine_fault()) {
+            (Err(_), Some(fault)) if self.engine_is_long_gone() => Ok(Outcome::from(
+                fault.hint("It is noted, and goes on when the engine is back"),
+            )),
+            (verdict, _) => verdict,
+        }
+    }
+
+    fn engine_is_long_gone(&self) -> bool {
+        self.engine_down_since_ms
+            .is_some_and(|since| self.now.mono_ms >= since + ENGINE_PATIENCE_MS)
+    }
+
+    fn judge_open(&self, name: &RoomName) -> Result<Outcome, Tally> {
+        let Some(room) = self
+            .rooms
+            .get(name)
+            .filter(|room| room.record.wanted == RoomWanted::Open)
+        else {
+            return Ok(Refusal::conflict(format!("Room {name} was closed meanwhile")).into());
+        };
+        if let Some(fault) = room
+            .fault
+            .clone()
+            .filter(|f| f.is_lasting() || room.attempts >= ATTEMPTS_BEFORE_TOLD)
+        {
+            return Ok(fault.into());
+        }
+        let mut tally = Tally {
+            words: "making seats".into(),
+            ..Tally::default()
+        };
+        for seat in self.seats_of(name).filter(|seat| seat.record.wanted < Wanted::Gone) {
+            tally.total += 1;
+            tally.add(seat, has_arrived(seat));
+        }
+        let done = format!("Room {name} is open: {} seats ready", tally.done);
+        tally.verdict(done)
+    }
+
+    fn judge_closed(&self, name: &RoomName, total: usize) -> Result<Outcome, Tally> {
+        let Some(room) = self.rooms.get(name) else {
+            return Ok(Outcome::done(format!(
+                "Room {name} is closed: {total} seats gone, nothing is left"
+            )));
+        };
+        if let Some(fault) = room.fault.clone().filter(|_| room.attempts >= ATTEMPTS_BEFORE_TOLD) {
+            return Ok(fault.into());
+        }
+        let mut tally = Tally {
+            total,
+            words: "archiving and verifying".into(),
+            ..Tally::default()
+        };
+        let mut waiting = 0;
+        for seat in self.seats_of(name) {
+            tally.add(seat, false);
+            waiting += 1;
+        }
+        tally.done = total.saturating_sub(waiting);
+        if tally.left.is_empty() || tally.left.len() < waiting {
+            return Err(tally);
+        }
+        let done = format!(
+            "Room {name}: {} of {total} seats are archived and gone; the room is kept",
+            tally.done
+        );
+        tally.verdict(done)
+    }
+
+    fn judge_seats(&self, seats: &[SeatId], wanted: Wanted, done: &str) -> Result<Outcome, Tally> {
+        let mut tally = Tally {
+            total: seats.len(),
+            words: "working".into(),
+            ..Tally::default()
+        };
+        for id in seats {
+            match self.seats.get(id).filter(|seat| seat.record.wanted == wanted) {
+                Some(seat) => tally.add(seat, has_arrived(seat)),
+                // Somebody else wants something else of it by now.
+                None => tally.done += 1,
+            }
+        }
+        tally.verdict(done.to_owned())
+    }
+
+    fn seats_of<'a>(&'a self, room: &'a RoomName) -> impl Iterator<Item = &'a Seat> {
+        self.seats.values().filter(move |seat| seat.record.id.room == *room)
+    }
+
+    fn report(&mut self, id: TicketId, tally: &Tally) {
+        let report = ProgressReport {
+            done: tally.done,
+            failed: tally.left.len(),
+            total: tally.total,
+            text: tally.words.clone(),
+        };
+        if let Some(ticket) = self.tickets.get_mut(&id)
+            && ticket.told.as_ref() != Some(&report)
+        {
+            ticket.told = Some(report.clone());
+            self.out.push(Effect::Progress(id, report));
+        }
+    }
+
+    /// Tells words about a room that is not there yet (a pull).
+    pub(super) fn report_words(&mut self, ticket: TicketId, text: String) {
+        self.out.push(Effect::Progress(
+            ticket,
+            ProgressReport {
+                done: 0,
+                failed: 0,
+                total: 0,
+                text,
+            },
+        ));
+    }
+}
+
+impl Tally {
+    fn add(&mut self, seat: &Seat, arrived: bool) {
+        if arrived {
+            self.done += 1;
+        } else if let Some(fault) = given_up(seat) {
+            self.left.push(Left {
+                seat: seat.record.id.clone(),
+                fault,
+            });
+        }
+    }
+
+    fn verdict(self, done: String) -> Result<Outcome, Tally> {
+        if self.done + self.left.len() < self.total {
+            return Err(self);
+        }
+        if self.left.is_empty() {
+            return Ok(Outcome::done(done));
+        }
+        if let (0, Some(only)) = (self.done, all_alike(&self.left)) {
+            return Ok(only.into());
+        }
+        Ok(Outcome::Partly {
+            text: done,
+            left: self.left,
+        })
+    }
+}
+
+/// The one fault, when there is one seat and it failed.
+fn all_alike(left: &[Left]) -> Option<Fault> {
+    match left {
+        [only] => Some(only.fault.clone()),
+        _ => None,
+    }
+}
+
+/// Whether the seat is what it should be.
+fn has_arrived(seat: &Seat) -> bool {
+    let state = seat.container.as_ref().map(|c| c.state);
+    match seat.record.wanted {
+        Wanted::Running => state == Some(RunState::Running) && seat.ready && !seat.restart,
+        Wanted::Frozen => matches!(state, Some(RunState::Paused | RunState::Exited)),
+        // A making that was called off may have started it all the same.
+        Wanted::Stopped => state.map_or(seat.looked && seat.main.is_none(), RunState::is_down),
+        Wanted::Gone => false,
+    }
+}
+
+/// The seat's fault, once it is worth telling those who wait. The agent goes on trying.
+fn given_up(seat: &Seat) -> Option<Fault> {
+    let fault = seat.fault.as_ref()?;
+    let ended = matches!(fault.code, FaultCode::Exited | FaultCode::OutOfMemory);
+    let count = if ended { seat.exits } else { seat.attempts };
+    (fault.is_lasting() || count >= ATTEMPTS_BEFORE_TOLD).then(|| fault.clone())
+}

@@ -1,0 +1,140 @@
+//! The snapshot: what is known, as a screen shows it.
+
+use super::Control;
+use super::state::{Room, Seat};
+use crate::domain::ids::{InstanceId, TemplateName};
+use crate::domain::plan::{Step, next};
+use crate::domain::record::{RoomWanted, Wanted};
+use crate::domain::seen::{ContainerSeen, RunState};
+use crate::domain::snapshot::{Phase, RoomPhase, RoomView, SeatView, Snapshot};
+
+impl Control {
+    /// Everything that a board shows. `clock` is the host's time of day as text.
+    #[must_use]
+    pub fn snapshot(&self, serial: u64, instance: &InstanceId, clock: String) -> Snapshot {
+        Snapshot {
+            serial,
+            instance: instance.clone(),
+            clock,
+            engine: self.engine.clone(),
+            host: self.host,
+            rooms: self.rooms.values().map(|room| self.room_view(room)).collect(),
+            templates: self.templates_in_order(),
+        }
+    }
+
+    /// The live containers, for the meter: id and first process.
+    #[must_use]
+    pub fn running(&self) -> Vec<ContainerSeen> {
+        let containers = self.seats.values().filter_map(|seat| seat.container.as_ref());
+        containers.filter(|c| !c.state.is_down()).cloned().collect()
+    }
+
+    /// A seat's container, if it has one.
+    #[must_use]
+    pub fn container(&self, seat: &crate::domain::ids::SeatId) -> Option<&ContainerSeen> {
+        self.seats.get(seat)?.container.as_ref()
+    }
+
+    /// The template that a seat was made from.
+    #[must_use]
+    pub fn template(&self, seat: &crate::domain::ids::SeatId) -> Option<&crate::domain::template::Template> {
+        self.rooms.get(&seat.room).map(|room| &room.record.template)
+    }
+
+    /// Whether a seat is in the ledger.
+    #[must_use]
+    pub fn has_seat(&self, seat: &crate::domain::ids::SeatId) -> bool {
+        self.seats.contains_key(seat)
+    }
+
+    fn templates_in_order(&self) -> Vec<TemplateName> {
+        let default = &self.rules.default_template;
+        let others = self.rules.templates.keys().filter(|name| *name != default);
+        std::iter::once(default).chain(others).cloned().collect()
+    }
+
+    fn room_view(&self, room: &Room) -> RoomView {
+        let mine = self
+            .seats
+            .values()
+            .filter(|seat| seat.record.id.room == room.record.name);
+        let seats: Vec<SeatView> = mine.map(|seat| self.seat_view(room, seat)).collect();
+        RoomView {
+            name: room.record.name.clone(),
+            template: room.record.template.name.clone(),
+            exam: room.record.exam,
+            phase: room_phase(room, &seats),
+            lease_seconds_left: seats.iter().filter_map(|seat| seat.lease_seconds_left).max(),
+            seats_total: room.total.max(seats.len()),
+            seats,
+            fault: room.fault.clone(),
+        }
+    }
+
+    fn seat_view(&self, room: &Room, seat: &Seat) -> SeatView {
+        let template = &room.record.template;
+        let left_ms = seat.record.deadline_unix_ms.saturating_sub(self.now.unix_ms);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a limit in thousandths of a core is a small number"
+        )]
+        let cpu_limit_percent = template.millicpus as f32 / 10.0;
+        SeatView {
+            room: seat.record.id.room.clone(),
+            student: seat.record.id.student.clone(),
+            phase: phase(seat),
+            container_id: seat.container.as_ref().map(|c| c.id.clone()),
+            cpu_percent: seat.figures.and_then(|f| f.cpu_percent),
+            cpu_history: seat.history.iter().copied().collect(),
+            cpu_limit_percent,
+            memory_bytes: seat.figures.map(|f| f.memory_bytes),
+            memory_limit_bytes: Some(template.memory_bytes),
+            pids: seat.figures.map(|f| f.pids),
+            lease_seconds_left: Some(left_ms.div_ceil(1_000)),
+            route: seat.record.route.clone(),
+            archive_id: seat.record.closing.archive.as_ref().map(|claim| claim.id.clone()),
+            fault: seat.fault.clone(),
+            oom_kills: seat.oom_kills,
+            doing: seat.doing.clone(),
+        }
+    }
+}
+
+fn room_phase(room: &Room, seats: &[SeatView]) -> RoomPhase {
+    let arrived = |seat: &SeatView| matches!(seat.phase, Phase::Ready | Phase::Frozen | Phase::Stopped);
+    match room.record.wanted {
+        RoomWanted::Closed => RoomPhase::Closing,
+        RoomWanted::Open if seats.iter().all(arrived) => RoomPhase::Open,
+        RoomWanted::Open => RoomPhase::Opening,
+    }
+}
+
+/// The one word for a seat. A fault shows until the step that failed succeeds.
+fn phase(seat: &Seat) -> Phase {
+    if seat.fault.is_some() {
+        return Phase::Failed;
+    }
+    if seat.record.wanted == Wanted::Gone {
+        let step = seat.main.map_or_else(|| next(&seat.view()), |(_, step)| step);
+        return closing_phase(step);
+    }
+    match seat.container.as_ref().map(|c| c.state) {
+        _ if seat.record.wanted == Wanted::Stopped => Phase::Stopped,
+        None if seat.main.is_some() => Phase::Creating,
+        None => Phase::Wanted,
+        Some(RunState::Created) => Phase::Creating,
+        Some(RunState::Running) if seat.ready => Phase::Ready,
+        Some(RunState::Paused) => Phase::Frozen,
+        Some(RunState::Running | RunState::Exited | RunState::Dead) => Phase::Starting,
+    }
+}
+
+fn closing_phase(step: Step) -> Phase {
+    match step {
+        Step::Archive | Step::Verify => Phase::Archiving,
+        Step::Record => Phase::Verified,
+        Step::RemoveContainer | Step::RemoveVolume | Step::End => Phase::Removing,
+        _ => Phase::Closing,
+    }
+}

@@ -1,0 +1,160 @@
+//! What the control asks of the world, and what comes back.
+//!
+//! Effects are data; the engine runs them. Each carries an operation number, and exactly one [`Fact::Done`] answers it
+//! (a second one is ignored).
+
+use super::command::{Outcome, ProgressReport};
+use super::fault::Fault;
+use super::ids::{ContainerId, RoomName, SeatId};
+use super::notice::Notice;
+use super::proof::{ArchiveClaim, Stillness, VerifiedArchive, Warrant};
+use super::record::Change;
+use super::seen::{ContainerSeen, EngineState, FiguresOf, HostFigures, Listing};
+use super::template::{Egress, Template};
+
+/// Numbers operations within one life of the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u64);
+
+/// Numbers the commands that wait for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TicketId(pub u64);
+
+/// What a seat is to be made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeatOrder {
+    /// Which seat.
+    pub seat: SeatId,
+    /// Which opening of its room.
+    pub session: u64,
+    /// From what.
+    pub template: Template,
+    /// Path of its route.
+    pub route: String,
+}
+
+/// Something to be done in the world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Runs as a task and answers with [`Fact::Done`].
+    Run(OpId, Task),
+    /// Calls an operation off; it answers all the same.
+    Cancel(OpId),
+    /// Tells how far a command has come.
+    Progress(TicketId, ProgressReport),
+    /// Answers a command.
+    Reply(TicketId, Outcome),
+    /// Tells everybody.
+    Tell(Notice),
+}
+
+/// A task of the world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// Writes to the ledger, all or nothing. Writes are done and answered in the order in which they were begun.
+    Write(Vec<Change>),
+    /// Lists everything of this instance.
+    List,
+    /// Sees that the image is there (pulling it once) and that it can make a safe seat.
+    Preflight {
+        /// For which room; only names the progress.
+        room: RoomName,
+        /// With which template.
+        template: Template,
+    },
+    /// Makes the room's network unless it is there.
+    EnsureNetwork {
+        /// For which room.
+        room: RoomName,
+        /// Which opening.
+        session: u64,
+        /// Egress policy.
+        egress: Egress,
+    },
+    /// Removes the room's network unless it is gone.
+    RemoveNetwork(RoomName),
+    /// Makes and starts a seat, or finishes making it.
+    Provision(SeatOrder),
+    /// Starts a stopped seat again.
+    Start(SeatId, ContainerId),
+    /// Waits until the seat answers.
+    Probe(SeatOrder, ContainerSeen),
+    /// Freezes a running seat.
+    Freeze(SeatId, ContainerId),
+    /// Lets a frozen seat run.
+    Thaw(SeatId, ContainerId),
+    /// Ends a seat's program at once.
+    Kill(SeatId, ContainerId),
+    /// Ends and starts a seat's program.
+    Restart(SeatId, ContainerId),
+    /// Freezes the seat if it runs and takes evidence that it is still.
+    Hold {
+        /// Which seat.
+        seat: SeatId,
+        /// Which opening.
+        session: u64,
+    },
+    /// Reads the workspace and stores it.
+    Archive {
+        /// Which seat.
+        seat: SeatId,
+        /// Which opening.
+        session: u64,
+        /// In which freeze epoch.
+        epoch: u64,
+    },
+    /// Reads a stored archive back.
+    Verify {
+        /// What should be there.
+        claim: ArchiveClaim,
+        /// The evidence that the result is bound to.
+        stillness: Stillness,
+    },
+    /// Removes the container, after a last look at its stillness. One that is gone by another hand while the evidence
+    /// names it is [`super::fault::FaultCode::Thawed`]: it may have run before it went.
+    RemoveContainer(Warrant),
+    /// Removes the workspace.
+    RemoveVolume(Warrant),
+    /// Removes a carrier or a never-started container that nobody wants.
+    Reap(ContainerId),
+}
+
+/// What a task brought.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Yield {
+    /// Nothing to tell.
+    Nothing,
+    /// The list.
+    Listed(Listing),
+    /// The seat's container as it is now.
+    Seen(ContainerSeen),
+    /// The seat answers.
+    Ready,
+    /// The seat is still; what is seen and the evidence.
+    Held(Option<ContainerSeen>, Stillness),
+    /// The work is sent.
+    Stored(ArchiveClaim),
+    /// The work is proven stored.
+    Verified(VerifiedArchive),
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// A task ended.
+    Done(OpId, Result<Yield, Fault>),
+    /// A task tells how far it is (a pull, an archive), in words.
+    Progress(OpId, String),
+    /// The engine told of a container's state.
+    Seen(ContainerSeen),
+    /// A container is no more.
+    Vanished(ContainerId),
+    /// Something ran in, or wrote to, a container (thaw, start, copy into it).
+    Disturbed(ContainerId),
+    /// The kernel killed a program in this container for memory.
+    OutOfMemory(ContainerId),
+    /// The engine answers, or no longer does.
+    Engine(EngineState),
+    /// Samples.
+    Figures(FiguresOf, HostFigures),
+}

@@ -1,0 +1,21 @@
+//! The pure heart: what rooms and seats are, and what is to be done next.
+//!
+//! Knows: words, rules and decisions. Must not know: clocks, sockets, Docker, disks. Everything here is plain
+//! data and functions over it, so that it can be simulated with seeded faults.
+
+pub mod command;
+pub mod control;
+pub mod effect;
+pub mod fault;
+pub mod ids;
+pub mod names;
+pub mod notice;
+pub mod plan;
+pub mod policy;
+pub mod proof;
+pub mod record;
+pub mod role;
+pub mod seen;
+pub mod settings;
+pub mod snapshot;
+pub mod template;

@@ -1,0 +1,53 @@
+//! Bounds and delays, each with its reason.
+
+/// Most seats of one room: a Linux bridge has 1,024 ports, and one near that fails.
+pub const SEATS_PER_ROOM_MAX: u32 = 900;
+/// Longest lease, minutes: a week, so that a typing mistake does not hold a host for a year.
+pub const LEASE_MINUTES_MAX: u32 = 7 * 24 * 60;
+/// First delay before a failed step is tried again.
+pub const RETRY_FIRST_MS: u64 = 500;
+/// Longest such delay: short enough that a repaired store is noticed while somebody watches.
+pub const RETRY_CAP_MS: u64 = 30_000;
+/// Failures in a row after which a waiting command is told; the agent goes on trying.
+pub const ATTEMPTS_BEFORE_TOLD: u32 = 3;
+/// A seat that stayed up this long starts afresh in counting its exits.
+pub const STABLE_AFTER_MS: u64 = 60_000;
+/// How long a lease's end is announced before it takes effect, also after a start of the agent or a jump of the clock.
+pub const LEASE_WARNING_MS: u64 = 60_000;
+/// How often everything is listed again, to find what no event told of.
+pub const RELIST_EVERY_MS: u64 = 30_000;
+/// Samples of CPU that a board shows as a line.
+pub const HISTORY_SAMPLES: usize = 16;
+
+/// Delay before attempt number `attempt` (from 1), doubling to a cap, spread by a quarter either way so that a hundred
+/// seats that failed together do not try together. `salt` stands for chance: the same salt gives the same delay.
+#[must_use]
+pub fn retry_delay_ms(attempt: u32, salt: u64) -> u64 {
+    let base = RETRY_FIRST_MS
+        .saturating_mul(1 << attempt.saturating_sub(1).min(10))
+        .min(RETRY_CAP_MS);
+    let spread = base / 2;
+    base - spread / 2 + mix(salt ^ u64::from(attempt)) % (spread + 1)
+}
+
+/// Scatters a number over all 64 bits (the finaliser of SplitMix64).
+fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_the_cap_and_spread() {
+        for salt in 0..100 {
+            assert!((375..=625).contains(&retry_delay_ms(1, salt)));
+            assert!((22_500..=37_500).contains(&retry_delay_ms(50, salt)));
+        }
+        assert_ne!(retry_delay_ms(1, 1), retry_delay_ms(1, 2));
+    }
+}

@@ -1,0 +1,196 @@
+//! Why a seat's work may be removed: the chain from stillness through a stored copy to a warrant.
+//!
+//! Invariant 1 lives in these types. A removal takes a [`Warrant`]; a warrant is a [`VerifiedArchive`], which only
+//! [`VerifiedArchive::prove`] makes out of a read-back, or a [`Discard`], which names the audit row of its order.
+
+use serde::{Deserialize, Serialize};
+
+use super::fault::{Fault, FaultCode};
+use super::ids::{ArchiveId, ContainerId, SeatId};
+use super::seen::{ContainerSeen, RunState};
+
+/// Evidence that nothing runs in a seat, taken when it was frozen. Whatever runs later leaves a trace that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stillness {
+    /// Frozen: a thaw, also one that was undone again, moves the container's CPU time.
+    Paused {
+        /// The frozen container.
+        container: ContainerId,
+        /// The engine's start time of that container, verbatim.
+        started_at: String,
+        /// CPU time used until the freeze, nanoseconds, all tasks.
+        cpu_ns: u64,
+    },
+    /// Not running: a start moves the start time, an end the finish time.
+    Stopped {
+        /// The stopped container.
+        container: ContainerId,
+        /// The engine's start time, verbatim.
+        started_at: String,
+        /// The engine's finish time, verbatim.
+        finished_at: String,
+    },
+    /// There is no container; nothing but the workspace is left.
+    Absent,
+}
+
+impl Stillness {
+    /// Whether what is seen now does not contradict the evidence. The CPU time is compared by the removal itself.
+    #[must_use]
+    pub fn agrees_with(&self, seen: Option<&ContainerSeen>) -> bool {
+        match (self, seen) {
+            (
+                Self::Paused {
+                    container, started_at, ..
+                },
+                Some(now),
+            ) => now.state == RunState::Paused && now.id == *container && now.started_at == *started_at,
+            (
+                Self::Stopped {
+                    container,
+                    started_at,
+                    finished_at,
+                },
+                Some(now),
+            ) => {
+                now.state.is_down()
+                    && now.id == *container
+                    && now.started_at == *started_at
+                    && now.finished_at == *finished_at
+            }
+            (Self::Absent, None) => true,
+            _ => false,
+        }
+    }
+
+    /// The container that the evidence is about.
+    #[must_use]
+    pub fn container(&self) -> Option<&ContainerId> {
+        match self {
+            Self::Paused { container, .. } | Self::Stopped { container, .. } => Some(container),
+            Self::Absent => None,
+        }
+    }
+}
+
+/// What was sent to the store, computed on the way: not yet known to be there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveClaim {
+    /// The archive's id; also the attempt in its key.
+    pub id: ArchiveId,
+    /// Whose work it is.
+    pub seat: SeatId,
+    /// Which opening of the room.
+    pub session: u64,
+    /// The freeze epoch in which it was read.
+    pub epoch: u64,
+    /// Object key below the store's root.
+    pub key: String,
+    /// Stored (compressed) size, bytes.
+    pub bytes: u64,
+    /// SHA-256 of the stored bytes, lower-case hexadecimal.
+    pub digest: String,
+    /// Size of the tar stream before compression, bytes.
+    pub content_bytes: u64,
+    /// SHA-256 of the tar stream, lower-case hexadecimal.
+    pub content_digest: String,
+    /// When it was taken, Unix milliseconds.
+    pub created_unix_ms: u64,
+}
+
+/// What a store gave back when the object was read from beginning to end and decompressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readback {
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Their SHA-256.
+    pub digest: String,
+    /// Bytes after decompression.
+    pub content_bytes: u64,
+    /// SHA-256 after decompression.
+    pub content_digest: String,
+}
+
+/// A stored copy that was read back and found equal to what left the seat, in one freeze epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedArchive {
+    claim: ArchiveClaim,
+    stillness: Stillness,
+}
+
+impl VerifiedArchive {
+    /// The only way to one: the read-back equals the claim.
+    ///
+    /// # Errors
+    /// [`FaultCode::Mismatch`] when the stored object differs in length or digest.
+    pub fn prove(claim: ArchiveClaim, stillness: Stillness, back: &Readback) -> Result<Self, Fault> {
+        let same = claim.bytes == back.bytes
+            && claim.digest == back.digest
+            && claim.content_bytes == back.content_bytes
+            && claim.content_digest == back.content_digest;
+        if !same {
+            return Err(Fault::new(
+                FaultCode::Mismatch,
+                format!(
+                    "archive {} of {} came back different: {} bytes sent, {} read",
+                    claim.id, claim.seat, claim.bytes, back.bytes
+                ),
+            )
+            .hint("The workspace is kept and archived again; check the archive store"));
+        }
+        Ok(Self { claim, stillness })
+    }
+
+    /// What was proven to be stored.
+    #[must_use]
+    pub fn claim(&self) -> &ArchiveClaim {
+        &self.claim
+    }
+
+    /// The evidence of the epoch that it holds for.
+    #[must_use]
+    pub fn stillness(&self) -> &Stillness {
+        &self.stillness
+    }
+}
+
+/// An admin's order to remove a seat's work without an archive, already in the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discard {
+    /// Whose work.
+    pub seat: SeatId,
+    /// Which opening of the room.
+    pub session: u64,
+    /// Who ordered it.
+    pub by: String,
+}
+
+/// Permission to remove one seat's container and workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warrant {
+    /// The work is stored and proven.
+    Verified(VerifiedArchive),
+    /// An admin gave the work up.
+    Discard(Discard),
+}
+
+impl Warrant {
+    /// The seat that it is about.
+    #[must_use]
+    pub fn seat(&self) -> &SeatId {
+        match self {
+            Self::Verified(archive) => &archive.claim.seat,
+            Self::Discard(order) => &order.seat,
+        }
+    }
+
+    /// The opening of the room that it is about.
+    #[must_use]
+    pub fn session(&self) -> u64 {
+        match self {
+            Self::Verified(archive) => archive.claim.session,
+            Self::Discard(order) => order.session,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The rows of the ledger: what is wanted, until when, and how far each closing has come.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{RoomName, SeatId};
+use super::proof::{ArchiveClaim, Stillness};
+use super::template::Template;
+
+/// What a room should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomWanted {
+    /// Its seats should be there.
+    Open,
+    /// Its seats should be archived and gone, then its network.
+    Closed,
+}
+
+/// A room.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoomRecord {
+    /// Its name.
+    pub name: RoomName,
+    /// Which opening this is: grows with every opening of any room of the instance.
+    pub session: u64,
+    /// The template as it was when the room opened.
+    pub template: Template,
+    /// Whether it is an exam.
+    pub exam: bool,
+    /// What it should be.
+    pub wanted: RoomWanted,
+    /// Whether it is closed and nothing of it is left.
+    pub ended: bool,
+    /// When it was opened, Unix milliseconds.
+    pub opened_unix_ms: u64,
+    /// Who opened it.
+    pub opened_by: String,
+}
+
+/// What a seat should be. Only an explicit verb lowers it; the order is `Gone > Stopped > Frozen > Running`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// Its program runs.
+    Running,
+    /// Its program is frozen.
+    Frozen,
+    /// Killed; stays so until `seat restart`.
+    Stopped,
+    /// Archived, verified and removed.
+    Gone,
+}
+
+/// How far the closing of a seat has come. Written before the next step begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// The freeze epoch; every freezing for a closing begins a new one.
+    pub epoch: u64,
+    /// Evidence of this epoch.
+    pub stillness: Option<Stillness>,
+    /// The archive that was verified and recorded in this epoch.
+    pub archive: Option<ArchiveClaim>,
+    /// Whether the container of this epoch has been removed.
+    pub container_removed: bool,
+}
+
+/// A seat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatRecord {
+    /// Which seat.
+    pub id: SeatId,
+    /// The opening of its room that it belongs to.
+    pub session: u64,
+    /// What it should be.
+    pub wanted: Wanted,
+    /// Path of its route.
+    pub route: String,
+    /// When its lease ends, Unix milliseconds.
+    pub deadline_unix_ms: u64,
+    /// Who ordered its work to be given up, if anybody.
+    pub discard_by: Option<String>,
+    /// How far its closing has come.
+    pub closing: Closing,
+}
+
+/// One line of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When, Unix milliseconds.
+    pub unix_ms: u64,
+    /// User id of who asked.
+    pub uid: u32,
+    /// Login name of who asked.
+    pub user: String,
+    /// What was asked.
+    pub verb: String,
+    /// On what.
+    pub target: String,
+    /// What came of it.
+    pub outcome: String,
+}
+
+/// One change of the ledger. The changes of one write succeed or fail together; each is idempotent but the audit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Writes a room's row whole.
+    PutRoom(RoomRecord),
+    /// Writes new seats; a seat that is there in the same session is left alone.
+    AddSeats(Vec<SeatRecord>),
+    /// Sets what seats should be, and who gave their work up.
+    SetWanted {
+        /// Which seats.
+        seats: Vec<SeatId>,
+        /// What they should be.
+        wanted: Wanted,
+        /// Who ordered their work to be given up, if anybody.
+        discard_by: Option<String>,
+    },
+    /// Sets the ends of leases.
+    SetDeadlines(Vec<(SeatId, u64)>),
+    /// Sets how far a closing has come.
+    SetClosing(SeatId, Closing),
+    /// Adds a verified archive.
+    AddArchive(ArchiveClaim),
+    /// Deletes the row of a seat of which nothing is left.
+    EndSeat(SeatId),
+    /// Adds a line to the audit trail.
+    Audit(AuditEntry),
+}
+
+/// What the ledger held when the agent started.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LedgerState {
+    /// All rooms, ended ones too.
+    pub rooms: Vec<RoomRecord>,
+    /// All seats.
+    pub seats: Vec<SeatRecord>,
+}

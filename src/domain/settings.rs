@@ -1,0 +1,132 @@
+//! The checked settings of the agent: what `config.rs` makes of a file, as plain data.
+//!
+//! Adapters read their own part and nothing else.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::ids::TemplateName;
+use super::template::Template;
+
+/// Everything that the agent needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settings {
+    /// The template that `room open` takes when none is named.
+    pub default_template: TemplateName,
+    /// All templates by name.
+    pub templates: BTreeMap<TemplateName, Template>,
+    /// The engine.
+    pub docker: DockerSettings,
+    /// The archive store.
+    pub archive: ArchiveSettings,
+    /// Addresses of rooms.
+    pub network: NetworkSettings,
+    /// How students reach seats.
+    pub routing: RoutingSettings,
+    /// Bounds.
+    pub limits: LimitSettings,
+    /// The board.
+    pub ui: UiSettings,
+}
+
+/// Where the engine is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DockerSettings {
+    /// `unix://PATH`, `tcp://HOST:PORT` (TLS when `tls` is given) or `http://HOST:PORT`. `DOCKER_HOST` has already
+    /// been taken into account.
+    pub host: String,
+    /// Client certificates.
+    pub tls: Option<TlsSettings>,
+}
+
+/// PEM files of a TLS client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TlsSettings {
+    /// The authority that signed the engine's certificate.
+    pub ca: PathBuf,
+    /// The client's certificate.
+    pub cert: PathBuf,
+    /// The client's private key.
+    pub key: PathBuf,
+}
+
+/// Where archives go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArchiveSettings {
+    /// Root of the directory store; absolute.
+    pub directory: PathBuf,
+}
+
+/// The addresses that rooms are made in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct NetworkSettings {
+    /// First address of the pool.
+    pub pool: Ipv4Addr,
+    /// Prefix length of the pool.
+    pub pool_prefix: u8,
+    /// Prefix length of one room's subnet.
+    pub prefix: u8,
+}
+
+impl NetworkSettings {
+    /// The subnets of the pool in order, as (first address, prefix length).
+    pub fn subnets(&self) -> impl Iterator<Item = (Ipv4Addr, u8)> + use<> {
+        let base = u32::from(self.pool);
+        let size = 1_u32 << (32 - self.prefix);
+        let count = 1_u32 << (self.prefix - self.pool_prefix);
+        let prefix = self.prefix;
+        (0..count).map(move |i| (Ipv4Addr::from(base + i * size), prefix))
+    }
+}
+
+/// When a seat counts as ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// Its port answers from this host.
+    Direct,
+    /// Its container runs.
+    Running,
+}
+
+/// Who guards the routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteAuth {
+    /// Every route asks the gateway; with none running it answers nobody.
+    Gateway,
+    /// Nobody. Not for exams.
+    None,
+}
+
+/// How students reach seats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoutingSettings {
+    /// When a seat is ready.
+    pub probe: Probe,
+    /// Who guards the routes.
+    pub auth: RouteAuth,
+    /// Base address of the gateway's ForwardAuth endpoint, as Traefik reaches it.
+    pub gateway_url: String,
+}
+
+/// Bounds on what runs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LimitSettings {
+    /// Creations in flight on the engine.
+    pub creations_in_flight: usize,
+    /// Archives read at the same time.
+    pub archives_in_flight: usize,
+}
+
+/// How the board looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct UiSettings {
+    /// Only ASCII on the screen.
+    pub ascii: bool,
+    /// For slow lines: at most one draw a second, no sparklines.
+    pub slow: bool,
+}

@@ -1,0 +1,68 @@
+//! What a seat is made of. A template that reaches this type has passed every check.
+//!
+//! Knows: limits and hardening as numbers and choices. Must not know: Docker's words for them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::TemplateName;
+
+/// Where a seat may connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Egress {
+    /// The internet, never a neighbour.
+    Open,
+    /// Nothing: only its route reaches it.
+    Closed,
+}
+
+/// The user that a seat's program runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatUser {
+    /// Numeric user id.
+    pub uid: u32,
+    /// Numeric group id.
+    pub gid: u32,
+}
+
+/// A checked template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// Its name in the configuration.
+    pub name: TemplateName,
+    /// Image reference.
+    pub image: String,
+    /// Command line; empty means the image's own.
+    pub command: Vec<String>,
+    /// Whom the program runs as; never root unless the template says so.
+    pub user: SeatUser,
+    /// The port that answers the student; none means no route.
+    pub port: Option<u16>,
+    /// Hard limit of memory and swap together, bytes.
+    pub memory_bytes: u64,
+    /// Hard limit of CPU, in thousandths of one core.
+    pub millicpus: u32,
+    /// Most processes and threads.
+    pub pids: u32,
+    /// Most open files of one process.
+    pub nofile: u32,
+    /// Egress policy.
+    pub network: Egress,
+    /// Absolute path of the workspace inside the seat.
+    pub workspace: String,
+    /// Minutes that a seat is held for unless the opening says otherwise.
+    pub minutes: u32,
+    /// Directory on the agent's host whose files a new workspace starts with.
+    pub starter: Option<PathBuf>,
+    /// Environment; never a secret.
+    pub env: BTreeMap<String, String>,
+    /// Capabilities given back after all were dropped.
+    pub cap_add: Vec<String>,
+    /// Whether the root file system is read-only.
+    pub read_only: bool,
+    /// OCI runtime (`runsc`, `kata`, `sysbox-runc`); none means the engine's default.
+    pub runtime: Option<String>,
+}

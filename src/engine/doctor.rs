@@ -1,0 +1,96 @@
+//! The doctor: what works, what does not, and what to do about it.
+
+use super::world::World;
+use crate::domain::command::Check;
+use crate::domain::fault::Fault;
+use crate::world::meter::CgroupMeter;
+
+/// Free space below which a closing of a full room may not fit.
+const DISK_LOW_BYTES: u64 = 1 << 30;
+/// Free subnets below which rooms will soon not open.
+const SUBNETS_LOW: usize = 4;
+
+/// Looks at everything that rooms depend on.
+pub(super) async fn examine(world: &World, orphans: Vec<String>) -> Vec<Check> {
+    vec![
+        engine(world).await,
+        subnets(world).await,
+        meter(world),
+        ledger(world).await,
+        store(world).await,
+        strangers(&orphans),
+    ]
+}
+
+fn failed(name: &str, fault: Fault) -> Check {
+    Check::fail(name, fault.text, fault.hint)
+}
+
+async fn engine(world: &World) -> Check {
+    match world.docker.hello().await {
+        Ok(info) => Check::ok("engine", format!("Docker {} (API {})", info.version, info.api)),
+        Err(fault) => failed("engine", fault),
+    }
+}
+
+async fn subnets(world: &World) -> Check {
+    match world.docker.subnets_free().await {
+        Ok((free, total)) if free < SUBNETS_LOW => {
+            let hint = "Close rooms, or give `[network] pool` a larger range";
+            Check::warn("subnets", format!("{free} of {total} subnets are free"), hint)
+        }
+        Ok((free, total)) => Check::ok("subnets", format!("{free} of {total} subnets are free")),
+        Err(fault) => failed("subnets", fault),
+    }
+}
+
+fn meter(world: &World) -> Check {
+    if !world.docker.is_local() {
+        return Check::ok("meter", "the engine is remote: figures come from its statistics");
+    }
+    if CgroupMeter::default().usable() {
+        return Check::ok("meter", "figures come from cgroup files");
+    }
+    Check::warn(
+        "meter",
+        "the cgroup files cannot be read",
+        "Figures come from the engine's statistics, at a cost",
+    )
+}
+
+async fn ledger(world: &World) -> Check {
+    match world.ledger.integrity().await {
+        Ok(text) if text == "ok" => Check::ok("ledger", "sound"),
+        Ok(text) => Check::fail("ledger", text, "Stop the agent and put back a copy of the ledger"),
+        Err(fault) => failed("ledger", fault),
+    }
+}
+
+async fn store(world: &World) -> Check {
+    match world.store.check().await {
+        Ok(space) if space.free_bytes < DISK_LOW_BYTES => {
+            let text = format!("{} MiB are free", space.free_bytes >> 20);
+            Check::warn("archive store", text, "Free space before you close rooms")
+        }
+        Ok(space) => Check::ok(
+            "archive store",
+            format!("writable, {} GiB free", space.free_bytes >> 30),
+        ),
+        Err(fault) => failed("archive store", fault),
+    }
+}
+
+fn strangers(orphans: &[String]) -> Check {
+    if orphans.is_empty() {
+        return Check::ok("orphans", "none");
+    }
+    let text = format!(
+        "labelled as this instance's, but not in its ledger: {}",
+        orphans.join(", ")
+    );
+    Check::warn(
+        "orphans",
+        text,
+        "They are left alone; look into them, then remove them with docker",
+    )
+}

@@ -1,0 +1,217 @@
+//! How the rest of the agent talks to the engine's loop: by messages, never by shared state.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::domain::command::{Answer, Command, Outcome, ProgressReport, Query};
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::SeatId;
+use crate::domain::notice::Notice;
+use crate::domain::role::Actor;
+use crate::domain::snapshot::Snapshot;
+
+/// What a running command sends back: any number of reports, then one outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CommandEvent {
+    /// How far it has come. Reports may be left out when the reader is slow.
+    Progress(ProgressReport),
+    /// The answer; nothing follows.
+    Done(Outcome),
+}
+
+/// What a person types into a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellInput {
+    /// Bytes for its terminal.
+    Data(Bytes),
+    /// The person's terminal changed its size.
+    Resize {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+}
+
+/// An open shell in a seat. Dropping it ends the shell.
+#[derive(Debug)]
+pub struct ShellSession {
+    /// What the shell prints; ends when the shell does.
+    pub output: mpsc::Receiver<Bytes>,
+    /// What the person types.
+    pub input: mpsc::Sender<ShellInput>,
+}
+
+/// A seat's log, as bytes that nobody has cleaned yet; ends at its end or, when followed, with the container.
+pub type LogStream = mpsc::Receiver<Bytes>;
+
+/// A message to the loop.
+#[derive(Debug)]
+pub enum Request {
+    /// Change something.
+    Command {
+        /// Who asks.
+        actor: Actor,
+        /// What.
+        command: Command,
+        /// Where reports and the outcome go.
+        events: mpsc::Sender<CommandEvent>,
+    },
+    /// Tell something.
+    Ask {
+        /// What.
+        query: Query,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Answer>,
+    },
+    /// Read a log.
+    Logs {
+        /// Whose.
+        seat: SeatId,
+        /// How many of its last lines.
+        tail: u32,
+        /// Whether to go on with new ones.
+        follow: bool,
+        /// Where the stream goes.
+        reply: oneshot::Sender<Result<LogStream, Fault>>,
+    },
+    /// Open a shell.
+    Shell {
+        /// Who asks.
+        actor: Actor,
+        /// In which seat.
+        seat: SeatId,
+        /// Columns of the person's terminal.
+        cols: u16,
+        /// Rows of the person's terminal.
+        rows: u16,
+        /// Where the session goes.
+        reply: oneshot::Sender<Result<ShellSession, Fault>>,
+    },
+}
+
+/// Reports of one command that may wait to be read; more are left out, the outcome never is.
+const REPORTS_WAITING: usize = 64;
+
+/// A cheap, cloneable way to the engine.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub(super) notices: broadcast::Sender<Notice>,
+    pub(super) attached: Arc<watch::Sender<usize>>,
+}
+
+/// Counts as an attached person while it lives.
+#[derive(Debug)]
+pub struct Attached(Arc<watch::Sender<usize>>);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Handle {
+    /// A handle to the loop that reads `requests`, shows `snapshots` and tells `notices`.
+    #[must_use]
+    pub fn new(
+        requests: mpsc::Sender<Request>,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        notices: broadcast::Sender<Notice>,
+    ) -> Self {
+        Self {
+            requests,
+            snapshots,
+            notices,
+            attached: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// The newest snapshot, and every newer one; a slow reader skips.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    /// News from now on; a slow reader is told how many it missed.
+    #[must_use]
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
+    /// Marks somebody as attached until the mark is dropped. A detached agent ends only when nobody is.
+    #[must_use]
+    pub fn attach(&self) -> Attached {
+        self.attached.send_modify(|count| *count += 1);
+        Attached(Arc::clone(&self.attached))
+    }
+
+    /// How many are attached.
+    #[must_use]
+    pub fn attached(&self) -> watch::Receiver<usize> {
+        self.attached.subscribe()
+    }
+
+    /// Runs a command. It goes on when the receiver is dropped.
+    pub async fn run(&self, actor: Actor, command: Command) -> mpsc::Receiver<CommandEvent> {
+        let (events, receiver) = mpsc::channel(REPORTS_WAITING);
+        let request = Request::Command {
+            actor,
+            command,
+            events: events.clone(),
+        };
+        if self.requests.send(request).await.is_err() {
+            let _ = events.send(CommandEvent::Done(stopping().into())).await;
+        }
+        receiver
+    }
+
+    /// Asks a question.
+    pub async fn ask(&self, query: Query) -> Answer {
+        self.call(|reply| Request::Ask { query, reply })
+            .await
+            .unwrap_or_else(|fault| Answer::Failed { fault })
+    }
+
+    /// Opens a seat's log at its last `tail` lines.
+    ///
+    /// # Errors
+    /// When the seat or its container is not there, or the engine fails.
+    pub async fn logs(&self, seat: SeatId, tail: u32, follow: bool) -> Result<LogStream, Fault> {
+        self.call(|reply| Request::Logs {
+            seat,
+            tail,
+            follow,
+            reply,
+        })
+        .await?
+    }
+
+    /// Opens a shell in a seat.
+    ///
+    /// # Errors
+    /// When the seat does not run, or the engine fails.
+    pub async fn shell(&self, actor: Actor, seat: SeatId, cols: u16, rows: u16) -> Result<ShellSession, Fault> {
+        self.call(|reply| Request::Shell {
+            actor,
+            seat,
+            cols,
+            rows,
+            reply,
+        })
+        .await?
+    }
+
+    async fn call<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(make(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+}
+
+fn stopping() -> Fault {
+    Fault::new(FaultCode::Cancelled, "the agent is stopping")
+}

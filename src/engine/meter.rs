@@ -1,0 +1,98 @@
+//! Figures once a second: from cgroup files when the engine is on this host, else from one-shot statistics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::world::World;
+use crate::domain::effect::Fact;
+use crate::domain::ids::ContainerId;
+use crate::domain::seen::{ContainerSeen, FiguresOf};
+use crate::world::meter::{CgroupMeter, HostMeter, Raw, figures};
+
+/// One sample of every seat a second: a runaway is seen before a person could act.
+const EVERY: Duration = Duration::from_secs(1);
+/// Statistics asked for at once.
+const ASKED_AT_ONCE: usize = 16;
+
+/// Measures until nobody listens.
+pub(super) async fn measure(world: World, live: watch::Receiver<Vec<ContainerSeen>>, facts: mpsc::Sender<Fact>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut files = Files {
+        cgroup: CgroupMeter::default(),
+        host: HostMeter::default(),
+    };
+    let mut asked = BTreeMap::new();
+    let local = world.docker.is_local() && files.cgroup.usable();
+    loop {
+        ticks.tick().await;
+        let seats = live.borrow().clone();
+        let pids = if local { with_pid(&seats) } else { Vec::new() };
+        let disk = world.disk.clone();
+        let Ok((back, mut of, host)) = tokio::task::spawn_blocking(move || files.sample(&pids, &disk)).await else {
+            return;
+        };
+        files = back;
+        if !local {
+            of = ask(&world, &seats, &mut asked).await;
+        }
+        if facts.send(Fact::Figures(of, host)).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Files {
+    cgroup: CgroupMeter,
+    host: HostMeter,
+}
+
+impl Files {
+    fn sample(
+        mut self,
+        pids: &[(ContainerId, u32)],
+        disk: &std::path::Path,
+    ) -> (Self, FiguresOf, crate::domain::seen::HostFigures) {
+        let of = self.cgroup.sample(pids);
+        let host = self.host.sample(disk);
+        (self, of, host)
+    }
+}
+
+fn with_pid(seats: &[ContainerSeen]) -> Vec<(ContainerId, u32)> {
+    seats
+        .iter()
+        .filter_map(|seat| Some((seat.id.clone(), seat.pid?)))
+        .collect()
+}
+
+async fn ask(world: &World, seats: &[ContainerSeen], before: &mut BTreeMap<ContainerId, Raw>) -> FiguresOf {
+    let ids: Vec<ContainerId> = seats.iter().map(|seat| seat.id.clone()).collect();
+    let answers: Vec<(ContainerId, Raw)> = stream::iter(ids)
+        .map(|id| async move {
+            let stats = world.docker.stats(&id).await.ok()?;
+            let raw = Raw {
+                at: Instant::now(),
+                cpu_ns: stats.cpu_ns,
+                memory_bytes: stats.memory_bytes,
+                pids: u32::try_from(stats.pids).unwrap_or(u32::MAX),
+            };
+            Some((id, raw))
+        })
+        .buffer_unordered(ASKED_AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    let present: BTreeSet<&ContainerId> = answers.iter().map(|(id, _)| id).collect();
+    before.retain(|id, _| present.contains(id));
+    let mut of = FiguresOf::new();
+    for (id, raw) in answers {
+        of.insert(id.clone(), figures(before.get(&id).copied(), raw));
+        before.insert(id, raw);
+    }
+    of
+}

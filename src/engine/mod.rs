@@ -1,0 +1,20 @@
+//! The agent's engine: one loop that decides, tasks that act, and handles for those who ask.
+//!
+//! The loop feeds commands and facts to [`crate::domain::control::Control`] and runs the effects that come out as
+//! tasks. It never awaits the world: a Docker that hangs holds up nobody but its own task.
+
+pub mod clock;
+mod doctor;
+pub mod handle;
+mod meter;
+mod perform;
+mod probe;
+mod queries;
+mod run;
+mod tasks;
+mod watch;
+mod world;
+mod writes;
+
+pub use run::{Engine, start};
+pub use world::World;

@@ -1,0 +1,63 @@
+//! Waiting until a seat answers.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::domain::effect::{SeatOrder, Yield};
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::seen::ContainerSeen;
+use crate::domain::settings::Probe;
+
+/// How long a program may take to open its port: an IDE on a loaded host needs most of it.
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+/// Longest wait for one connection; on the host's own bridge an answer takes microseconds.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// Pauses between tries: short at first, because most programs answer within a tenth of a second.
+const PAUSE_FIRST: Duration = Duration::from_millis(10);
+const PAUSE_LONGEST: Duration = Duration::from_millis(250);
+
+/// Waits until the seat's port takes a connection, or returns at once when nothing is to be asked.
+pub(super) async fn until_ready(how: Probe, order: &SeatOrder, seen: &ContainerSeen) -> Result<Yield, Fault> {
+    let (Probe::Direct, Some(port)) = (how, order.template.port) else {
+        return Ok(Yield::Ready);
+    };
+    let Some(address) = seen.address else {
+        return Err(not_ready(
+            order,
+            format!("{} has no address in its network", order.seat),
+        ));
+    };
+    until_answers(order, address, port).await
+}
+
+async fn until_answers(order: &SeatOrder, address: IpAddr, port: u16) -> Result<Yield, Fault> {
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let tried = timeout(CONNECT_WITHIN, TcpStream::connect(SocketAddr::new(address, port))).await;
+        if matches!(tried, Ok(Ok(_))) {
+            return Ok(Yield::Ready);
+        }
+        if Instant::now() >= deadline {
+            let text = format!(
+                "{} does not answer on port {port} within {} s",
+                order.seat,
+                ANSWER_WITHIN.as_secs()
+            );
+            return Err(not_ready(order, text));
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_LONGEST);
+    }
+}
+
+fn not_ready(order: &SeatOrder, text: String) -> Fault {
+    let hint = format!(
+        "`labtop seat logs {}` shows what its program says; it is asked again",
+        order.seat
+    );
+    Fault::new(FaultCode::NotReady, text).hint(hint)
+}

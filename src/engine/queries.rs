@@ -1,0 +1,163 @@
+//! Questions: answered by tasks of their own, so that none holds up the loop.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::doctor;
+use super::handle::{LogStream, Request, ShellInput, ShellSession};
+use super::run::Run;
+use super::world::World;
+use crate::domain::command::{Answer, Query};
+use crate::domain::fault::{Fault, FaultCode, Refusal};
+use crate::domain::ids::{ContainerId, SeatId};
+use crate::domain::role::{Actor, Role};
+use crate::domain::seen::RunState;
+use crate::domain::template::SeatUser;
+use crate::world::docker;
+
+/// Chunks of typing that may wait for a slow shell.
+const INPUT_WAITING: usize = 64;
+
+/// Answers what is not a command.
+pub(super) fn answer(run: &Run, request: Request) {
+    match request {
+        Request::Command { .. } => {}
+        Request::Ask { query, reply } => ask(run, query, reply),
+        Request::Logs {
+            seat,
+            tail,
+            follow,
+            reply,
+        } => logs(run, &seat, (tail, follow), reply),
+        Request::Shell {
+            actor,
+            seat,
+            cols,
+            rows,
+            reply,
+        } => shell(run, &actor, &seat, (cols, rows), reply),
+    }
+}
+
+fn ask(run: &Run, query: Query, reply: oneshot::Sender<Answer>) {
+    let world = run.world.clone();
+    let work = match query {
+        Query::Archives { room } => tokio::spawn(async move {
+            let rows = world.ledger.archives(room).await;
+            rows.map_or_else(|fault| Answer::Failed { fault }, |rows| Answer::Archives { rows })
+        }),
+        Query::Top { seat } => match container(run, &seat) {
+            Ok(id) => tokio::spawn(async move { top(&world, &id).await }),
+            Err(refusal) => tokio::spawn(async move { Answer::Refused { refusal } }),
+        },
+        Query::Doctor => {
+            let orphans = run.control.orphans().iter().cloned().collect();
+            tokio::spawn(async move {
+                Answer::Doctor {
+                    checks: doctor::examine(&world, orphans).await,
+                }
+            })
+        }
+    };
+    tokio::spawn(async move {
+        if let Ok(answer) = work.await {
+            let _ = reply.send(answer);
+        }
+    });
+}
+
+async fn top(world: &World, id: &ContainerId) -> Answer {
+    match world.docker.top(id).await {
+        Ok((titles, rows)) => Answer::Top { titles, rows },
+        Err(fault) => Answer::Failed { fault },
+    }
+}
+
+fn logs(run: &Run, seat: &SeatId, (tail, follow): (u32, bool), reply: oneshot::Sender<Result<LogStream, Fault>>) {
+    let found = container(run, seat);
+    let world = run.world.clone();
+    tokio::spawn(async move {
+        let stream = match found {
+            Ok(id) => world.docker.logs(&id, tail, follow).await,
+            Err(refusal) => Err(Fault::new(FaultCode::Engine, refusal.text)),
+        };
+        let _ = reply.send(stream);
+    });
+}
+
+fn shell(
+    run: &Run,
+    actor: &Actor,
+    seat: &SeatId,
+    size: (u16, u16),
+    reply: oneshot::Sender<Result<ShellSession, Fault>>,
+) {
+    let found = shell_target(run, actor, seat);
+    let world = run.world.clone();
+    tracing::info!(user = actor.name, %seat, "shell");
+    tokio::spawn(async move {
+        let session = match found {
+            Ok((id, user, workdir)) => open_shell(&world, &id, user, &workdir, size).await,
+            Err(refusal) => Err(Fault::new(FaultCode::Engine, refusal.text)),
+        };
+        let _ = reply.send(session);
+    });
+}
+
+fn shell_target(run: &Run, actor: &Actor, seat: &SeatId) -> Result<(ContainerId, SeatUser, String), Refusal> {
+    if actor.role < Role::Proctor {
+        return Err(Refusal::conflict(format!(
+            "{} may not open a shell in {seat}",
+            actor.name
+        )));
+    }
+    let id = container(run, seat)?;
+    let state = run.control.container(seat).map(|c| c.state);
+    if state != Some(RunState::Running) {
+        return Err(Refusal::conflict(format!(
+            "Seat {seat} does not run, so no shell can be opened in it"
+        )));
+    }
+    let template = run.control.template(seat).ok_or_else(|| no_seat(seat))?;
+    Ok((id, template.user, template.workspace.clone()))
+}
+
+async fn open_shell(
+    world: &World,
+    id: &ContainerId,
+    user: SeatUser,
+    workdir: &str,
+    (cols, rows): (u16, u16),
+) -> Result<ShellSession, Fault> {
+    let shell = world.docker.shell(id, user, workdir, cols, rows).await?;
+    let (input, mut typed) = mpsc::channel(INPUT_WAITING);
+    let to_seat = shell.input;
+    tokio::spawn(async move {
+        while let Some(input) = typed.recv().await {
+            let input = match input {
+                ShellInput::Data(bytes) => docker::ShellInput::Data(bytes),
+                ShellInput::Resize { cols, rows } => docker::ShellInput::Resize { cols, rows },
+            };
+            if to_seat.send(input).await.is_err() {
+                break;
+            }
+        }
+    });
+    Ok(ShellSession {
+        output: shell.output,
+        input,
+    })
+}
+
+fn container(run: &Run, seat: &SeatId) -> Result<ContainerId, Refusal> {
+    if !run.control.has_seat(seat) {
+        return Err(no_seat(seat));
+    }
+    let container = run.control.container(seat);
+    container
+        .map(|c| c.id.clone())
+        .ok_or_else(|| Refusal::conflict(format!("Seat {seat} has no container at the moment")))
+}
+
+fn no_seat(seat: &SeatId) -> Refusal {
+    Refusal::not_found(format!("There is no seat {seat}; `labtop ls` lists the seats"))
+}

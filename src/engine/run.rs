@@ -1,0 +1,196 @@
+//! The loop: inputs in, effects out, snapshots to whoever looks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::{self, Clock};
+use super::handle::{CommandEvent, Handle, Request};
+use super::tasks::Tasks;
+use super::world::World;
+use super::{meter, queries, watch as engine_watch};
+use crate::domain::control::{Control, Input};
+use crate::domain::effect::{Effect, Fact, TicketId};
+use crate::domain::ids::InstanceId;
+use crate::domain::notice::Notice;
+use crate::domain::snapshot::Snapshot;
+
+/// Facts that may wait for the loop; whoever tells more waits, and the loop itself never tells.
+const FACTS_WAITING: usize = 1_024;
+/// Requests that may wait for the loop.
+const REQUESTS_WAITING: usize = 256;
+/// Notices kept for a slow reader before it is told how many it missed.
+const NOTICES_KEPT: usize = 256;
+/// Facts taken in before the loop looks at anything else, so that a storm of events makes one snapshot, not hundreds.
+const FACTS_AT_ONCE: usize = 256;
+/// Least time between two snapshots: ten a second is as fast as a person reads.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
+
+/// The running engine, as the agent's process holds it.
+#[derive(Debug)]
+pub struct Engine {
+    /// For everybody who asks.
+    pub handle: Handle,
+    /// Whether there is nothing to look after.
+    pub idle: watch::Receiver<bool>,
+    /// Ends when the loop has ended.
+    pub task: tokio::task::JoinHandle<()>,
+}
+
+/// Starts the loop, the watch over the engine and the meter. All end after `shutdown`.
+#[must_use]
+pub fn start(control: Control, instance: InstanceId, world: World, shutdown: CancellationToken) -> Engine {
+    let (facts, facts_in) = mpsc::channel(FACTS_WAITING);
+    let (requests, requests_in) = mpsc::channel(REQUESTS_WAITING);
+    let (notices, _) = broadcast::channel(NOTICES_KEPT);
+    let first = control.snapshot(0, &instance, clock::time_of_day());
+    let (snapshots, snapshots_out) = watch::channel(Arc::new(first));
+    let (idle, idle_out) = watch::channel(control.is_idle());
+    let (live, live_out) = watch::channel(Vec::new());
+    let handle = Handle::new(requests, snapshots_out, notices.clone());
+    tokio::spawn(engine_watch::watch(world.docker.clone(), facts.clone()));
+    tokio::spawn(meter::measure(world.clone(), live_out, facts.clone()));
+    let run = Run {
+        control,
+        instance,
+        clock: Clock::start(),
+        tasks: Tasks::new(world.clone(), facts),
+        world,
+        notices,
+        snapshots,
+        idle,
+        live,
+        waiting: HashMap::new(),
+        next_ticket: 0,
+        serial: 0,
+        stale: true,
+        published: Instant::now(),
+    };
+    let task = tokio::spawn(run.run(facts_in, requests_in, shutdown));
+    Engine {
+        handle,
+        idle: idle_out,
+        task,
+    }
+}
+
+pub(super) struct Run {
+    pub(super) control: Control,
+    pub(super) world: World,
+    instance: InstanceId,
+    clock: Clock,
+    tasks: Tasks,
+    notices: broadcast::Sender<Notice>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    idle: watch::Sender<bool>,
+    live: watch::Sender<Vec<crate::domain::seen::ContainerSeen>>,
+    waiting: HashMap<TicketId, mpsc::Sender<CommandEvent>>,
+    next_ticket: u64,
+    serial: u64,
+    /// Whether something happened since the last snapshot.
+    stale: bool,
+    published: Instant,
+}
+
+impl Run {
+    async fn run(
+        mut self,
+        mut facts: mpsc::Receiver<Fact>,
+        mut requests: mpsc::Receiver<Request>,
+        shutdown: CancellationToken,
+    ) {
+        self.input(Input::Tick);
+        loop {
+            let wake = Instant::from_std(self.clock.instant(self.control.wake_at_ms()));
+            let show = self.published + SNAPSHOT_EVERY;
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(request) = requests.recv() => self.request(request),
+                Some(fact) = facts.recv() => {
+                    self.fact(fact);
+                    for _ in 1..FACTS_AT_ONCE {
+                        let Ok(fact) = facts.try_recv() else { break };
+                        self.fact(fact);
+                    }
+                }
+                () = sleep_until(wake) => self.input(Input::Tick),
+                () = sleep_until(show), if self.stale => self.publish(),
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Command { actor, command, events } => {
+                tracing::info!(
+                    user = actor.name,
+                    verb = command.verb(),
+                    target = command.target(),
+                    "command"
+                );
+                self.next_ticket += 1;
+                let ticket = TicketId(self.next_ticket);
+                self.waiting.insert(ticket, events);
+                self.input(Input::Command(ticket, actor, command));
+            }
+            other => queries::answer(self, other),
+        }
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        if let Fact::Done(op, _) = &fact {
+            self.tasks.ended(*op);
+        }
+        self.input(Input::Fact(fact));
+    }
+
+    fn input(&mut self, input: Input) {
+        self.stale |= !matches!(input, Input::Tick);
+        for effect in self.control.handle(self.clock.now(), input) {
+            self.enact(effect);
+        }
+        self.idle
+            .send_if_modified(|idle| std::mem::replace(idle, self.control.is_idle()) != *idle);
+    }
+
+    fn enact(&mut self, effect: Effect) {
+        match effect {
+            Effect::Run(op, task) => self.tasks.start(op, task),
+            Effect::Cancel(op) => self.tasks.cancel(op),
+            Effect::Tell(notice) => {
+                tracing::info!(level = ?notice.level, "{}", notice.text);
+                let _ = self.notices.send(notice);
+            }
+            Effect::Progress(ticket, report) => {
+                if let Some(events) = self.waiting.get(&ticket) {
+                    let _ = events.try_send(CommandEvent::Progress(report));
+                }
+            }
+            Effect::Reply(ticket, outcome) => self.reply(ticket, outcome),
+        }
+    }
+
+    /// Who is answered finds the answer in the next list, too: so the snapshot goes first.
+    fn reply(&mut self, ticket: TicketId, outcome: crate::domain::command::Outcome) {
+        let Some(events) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        self.publish();
+        // The report queue may be full; the outcome must not be lost, and the loop must not wait.
+        tokio::spawn(async move { events.send(CommandEvent::Done(outcome)).await });
+    }
+
+    fn publish(&mut self) {
+        self.stale = false;
+        self.published = Instant::now();
+        self.serial += 1;
+        let snapshot = self.control.snapshot(self.serial, &self.instance, clock::time_of_day());
+        self.snapshots.send_replace(Arc::new(snapshot));
+        self.live.send_replace(self.control.running());
+    }
+}

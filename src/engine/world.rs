@@ -1,0 +1,56 @@
+//! The adapters and bounds that tasks work with. Cheap to clone; shared by all tasks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::domain::settings::{LimitSettings, Probe};
+use crate::world::archive::Store;
+use crate::world::docker::Docker;
+use crate::world::ledger::Ledger;
+
+/// Freezings, removals and the like that run at once: beyond this the engine only queues them itself.
+const CALLS_IN_FLIGHT: usize = 8;
+
+/// Everything outside that the engine acts on.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The Docker engine.
+    pub docker: Docker,
+    /// The durable record.
+    pub ledger: Ledger,
+    /// Where archives go.
+    pub store: Arc<Store>,
+    /// The store's place on this host, whose free space the header shows.
+    pub disk: PathBuf,
+    /// When a seat counts as ready.
+    pub probe: Probe,
+    pub(super) creations: Arc<Semaphore>,
+    pub(super) archives: Arc<Semaphore>,
+    pub(super) calls: Arc<Semaphore>,
+}
+
+impl World {
+    /// Puts the adapters together under their bounds.
+    #[must_use]
+    pub fn new(
+        docker: Docker,
+        ledger: Ledger,
+        store: Store,
+        disk: PathBuf,
+        probe: Probe,
+        limits: LimitSettings,
+    ) -> Self {
+        Self {
+            docker,
+            ledger,
+            store: Arc::new(store),
+            disk,
+            probe,
+            creations: Arc::new(Semaphore::new(limits.creations_in_flight)),
+            archives: Arc::new(Semaphore::new(limits.archives_in_flight)),
+            calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
+        }
+    }
+}

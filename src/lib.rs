@@ -1,0 +1,19 @@
+//! labtop: *top* for computer labs.
+//!
+//! See `ARCHITECTURE.md` for the map.
+
+// A test that panics has failed; an agent that panics has lost its rooms.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+
+pub mod agent;
+pub mod board;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod domain;
+pub mod engine;
+pub mod log;
+pub mod paths;
+pub mod tui;
+pub mod wire;
+pub mod world;

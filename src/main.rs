@@ -1,0 +1,110 @@
+//! The story: arguments, log, configuration, then board, agent, demo or verb.
+
+#![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+use labtop::agent::{self, AgentError};
+use labtop::cli::{self, Cli, ConfigVerb, Exit, Problem, Verb};
+use labtop::config::{self, Loaded};
+use labtop::paths::Paths;
+use labtop::{board, demo, log};
+
+fn main() -> ExitCode {
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    match story(cli) {
+        Ok(exit) => exit,
+        Err(problem) => problem.tell(),
+    }
+}
+
+fn story(cli: Cli) -> Result<ExitCode, Problem> {
+    let config = cli.config.as_deref();
+    match cli.verb {
+        Some(Verb::Client(verb)) => Ok(runtime()?.block_on(cli::run(verb, config))),
+        Some(Verb::Config { verb }) => configuration(verb, config),
+        Some(Verb::Agent(args)) => agent(args.detached, config),
+        Some(Verb::Demo(args)) => {
+            let (loaded, _log) = client_part(config, "demo.log")?;
+            runtime()?.block_on(demo::run(&args, config, &loaded, is_terminal()))
+        }
+        None => {
+            let (loaded, _log) = client_part(config, "board.log")?;
+            runtime()?.block_on(show_board(config, &loaded))
+        }
+    }
+}
+
+fn agent(detached: bool, config: Option<&Path>) -> Result<ExitCode, Problem> {
+    if detached {
+        cli::attach::become_detached();
+    }
+    let paths = Paths::of_process()?;
+    let loaded = load(config, &paths)?;
+    let _log = log::to_file(&paths.state, "agent.log")?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+        eprintln!("labtop: {warning}");
+    }
+    let home = agent::Home {
+        state: paths.state,
+        socket: paths.socket,
+    };
+    match runtime()?.block_on(agent::run(&home, &loaded.settings, detached)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Two clients started one each; the other one serves both.
+        Err(AgentError::Held(_)) if detached => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(Problem::new(Exit::Failed, error.to_string())),
+    }
+}
+
+async fn show_board(config: Option<&Path>, loaded: &Loaded) -> Result<ExitCode, Problem> {
+    if !is_terminal() {
+        let text = "the board needs a terminal; `labtop ls` lists the seats, `labtop --help` tells the rest";
+        return Err(Problem::new(Exit::Usage, text));
+    }
+    let client = cli::attach::attach(config).await?;
+    let exit = board::show(client, config, loaded.settings.ui).await;
+    let exit = exit.map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
+    Ok(exit.code().into())
+}
+
+fn configuration(verb: ConfigVerb, config: Option<&Path>) -> Result<ExitCode, Problem> {
+    let loaded = load(config, &Paths::of_process()?)?;
+    match verb {
+        ConfigVerb::Print => print!("{}", config::to_toml(&loaded)),
+        ConfigVerb::Check => println!("{}", loaded.verdict()),
+    }
+    for warning in &loaded.warnings {
+        eprintln!("labtop: {warning}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn client_part(config: Option<&Path>, file: &str) -> Result<(Loaded, log::Guard), Problem> {
+    let paths = Paths::of_process()?;
+    let loaded = load(config, &paths)?;
+    Ok((loaded, log::to_file(&paths.state, file)?))
+}
+
+fn load(config: Option<&Path>, paths: &Paths) -> Result<Loaded, Problem> {
+    let env = |name: &str| std::env::var(name).ok();
+    let root = rustix::process::geteuid().is_root();
+    config::load(config, env, &paths.state, root).map_err(|mistakes| Problem::new(Exit::Usage, mistakes.to_string()))
+}
+
+fn is_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(Exit::Failed, format!("no threads can be started: {error}")))
+}

@@ -1,0 +1,213 @@
+//! Where the state directory and the agent's socket are.
+//!
+//! Knows: environment variables and the system's conventions. Must not know: what is kept there.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Longest path of a Unix socket, bytes: 108 in the kernel's structure, one of them the end mark.
+pub const SOCKET_PATH_MAX: usize = 107;
+
+/// Where the system's own agent listens.
+const SYSTEM_SOCKET: &str = "/run/labtop/agent.sock";
+const SYSTEM_STATE: &str = "/var/lib/labtop";
+
+/// Why a path cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PathError {
+    /// Nothing says where this user's files are.
+    #[error("no place for labtop's state: set LABTOP_STATE, XDG_STATE_HOME or HOME to a directory")]
+    NoHome,
+    /// The kernel does not take sockets with such long names.
+    #[error(
+        "the socket path {} has {} bytes, and the system allows {SOCKET_PATH_MAX}: set LABTOP_SOCKET to a shorter one",
+        .0.display(), .0.as_os_str().len()
+    )]
+    SocketTooLong(PathBuf),
+    /// A directory cannot be made.
+    #[error("cannot make the directory {}: {cause}", .directory.display())]
+    Directory {
+        /// Which.
+        directory: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+}
+
+/// Where this process's agent lives, and where a client looks for one. All paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// The state directory.
+    pub state: PathBuf,
+    /// Where an agent that this user starts listens.
+    pub socket: PathBuf,
+    /// Where a client looks for an agent, in this order; [`Paths::socket`] is always among them.
+    pub candidates: Vec<PathBuf>,
+}
+
+impl Paths {
+    /// The paths of this process.
+    ///
+    /// # Errors
+    /// When nothing says where they are, or the socket's path is longer than the system allows.
+    pub fn of_process() -> Result<Self, PathError> {
+        let root = rustix::process::geteuid().is_root();
+        Self::of(|name| std::env::var_os(name), root)
+    }
+
+    /// The paths of a user in an environment.
+    ///
+    /// # Errors
+    /// When nothing says where they are, or the socket's path is longer than the system allows.
+    pub fn of(env: impl Fn(&str) -> Option<OsString>, root: bool) -> Result<Self, PathError> {
+        let given = |name: &str| env(name).filter(|value| !value.is_empty()).map(absolute);
+        // The XDG rules say that a relative path is to be ignored.
+        let xdg = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+
+        let own_state = given("LABTOP_STATE");
+        let state = match (&own_state, root) {
+            (Some(state), _) => state.clone(),
+            (None, true) => PathBuf::from(SYSTEM_STATE),
+            (None, false) => xdg("XDG_STATE_HOME")
+                .or_else(|| xdg("HOME").map(|home| home.join(".local/state")))
+                .ok_or(PathError::NoHome)?
+                .join("labtop"),
+        };
+        let fixed = given("LABTOP_SOCKET").or_else(|| own_state.map(|state| state.join("agent.sock")));
+        let runtime = xdg("XDG_RUNTIME_DIR").map(|directory| directory.join("labtop/agent.sock"));
+        let (socket, candidates) = match (fixed, root) {
+            (Some(socket), _) => (socket.clone(), vec![socket]),
+            (None, true) => (SYSTEM_SOCKET.into(), with_system(runtime)),
+            (None, false) => {
+                // A session without a runtime directory (su, cron) keeps its socket beside its state.
+                let socket = runtime.unwrap_or_else(|| state.join("agent.sock"));
+                (socket.clone(), with_system(Some(socket)))
+            }
+        };
+        check_socket(&socket)?;
+        Ok(Self {
+            state,
+            socket,
+            candidates,
+        })
+    }
+}
+
+fn with_system(other: Option<PathBuf>) -> Vec<PathBuf> {
+    std::iter::once(SYSTEM_SOCKET.into()).chain(other).collect()
+}
+
+fn absolute(path: OsString) -> PathBuf {
+    // This fails only when the working directory is gone; the path is then as good as it gets.
+    std::path::absolute(&path).unwrap_or_else(|_| path.into())
+}
+
+/// Checks that the system takes a socket with this path.
+///
+/// # Errors
+/// When the path is too long.
+pub fn check_socket(socket: &Path) -> Result<(), PathError> {
+    if socket.as_os_str().as_bytes().len() > SOCKET_PATH_MAX {
+        return Err(PathError::SocketTooLong(socket.to_owned()));
+    }
+    Ok(())
+}
+
+/// Makes a directory, and those above it, for this user alone. One that is there is left as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_directory(directory: &Path) -> Result<(), PathError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|cause| PathError::Directory {
+        directory: directory.to_owned(),
+        cause,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(variables: &[(&str, &str)], root: bool) -> Result<Paths, PathError> {
+        Paths::of(
+            |name| {
+                variables
+                    .iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| value.into())
+            },
+            root,
+        )
+    }
+
+    fn all(variables: &[(&str, &str)], root: bool) -> (String, String, Vec<String>) {
+        let paths = paths(variables, root).unwrap();
+        let text = |path: &PathBuf| path.display().to_string();
+        (
+            text(&paths.state),
+            text(&paths.socket),
+            paths.candidates.iter().map(text).collect(),
+        )
+    }
+
+    #[test]
+    fn root_lives_in_the_system_directories() {
+        let (state, socket, candidates) = all(&[("HOME", "/root")], true);
+        assert_eq!(
+            (state.as_str(), socket.as_str()),
+            ("/var/lib/labtop", "/run/labtop/agent.sock")
+        );
+        assert_eq!(candidates, ["/run/labtop/agent.sock"]);
+    }
+
+    #[test]
+    fn a_user_tries_the_system_first_and_then_the_session() {
+        let variables = [("HOME", "/home/ann"), ("XDG_RUNTIME_DIR", "/run/user/7")];
+        let (state, socket, candidates) = all(&variables, false);
+        assert_eq!(state, "/home/ann/.local/state/labtop");
+        assert_eq!(socket, "/run/user/7/labtop/agent.sock");
+        assert_eq!(candidates, ["/run/labtop/agent.sock", "/run/user/7/labtop/agent.sock"]);
+    }
+
+    #[test]
+    fn a_user_without_a_session_keeps_the_socket_beside_the_state() {
+        let (_, socket, _) = all(&[("HOME", "/home/ann"), ("XDG_STATE_HOME", "relative")], false);
+        assert_eq!(socket, "/home/ann/.local/state/labtop/agent.sock");
+    }
+
+    #[test]
+    fn an_own_state_directory_brings_its_own_socket() {
+        for root in [true, false] {
+            let (state, socket, candidates) = all(&[("LABTOP_STATE", "/tmp/x")], root);
+            assert_eq!((state.as_str(), socket.as_str()), ("/tmp/x", "/tmp/x/agent.sock"));
+            assert_eq!(candidates, ["/tmp/x/agent.sock"]);
+        }
+        let (_, socket, candidates) = all(&[("LABTOP_STATE", "/tmp/x"), ("LABTOP_SOCKET", "/tmp/s")], true);
+        assert_eq!((socket.as_str(), candidates.len()), ("/tmp/s", 1));
+    }
+
+    #[test]
+    fn relative_and_empty_values_are_made_harmless() {
+        let (state, ..) = all(&[("LABTOP_STATE", "here")], true);
+        assert!(Path::new(&state).is_absolute() && state.ends_with("/here"));
+        let (state, ..) = all(&[("LABTOP_STATE", "")], true);
+        assert_eq!(state, "/var/lib/labtop");
+        assert!(matches!(paths(&[], false), Err(PathError::NoHome)));
+    }
+
+    #[test]
+    fn a_socket_path_over_the_limit_is_named() {
+        let long = format!("/tmp/{}", "d".repeat(120));
+        let error = paths(&[("LABTOP_STATE", &long)], true).unwrap_err().to_string();
+        assert!(
+            error.contains(&long) && error.contains("LABTOP_SOCKET") && error.contains("107"),
+            "{error}"
+        );
+        let fits = format!("/{}", "d".repeat(SOCKET_PATH_MAX - 1));
+        assert!(paths(&[("LABTOP_SOCKET", &fits)], true).is_ok());
+    }
+}

@@ -1,0 +1,177 @@
+//! The board's own keys: what each intent does when nothing lies over the table.
+
+use crate::domain::notice::Notice;
+use crate::domain::snapshot::Phase;
+
+use super::ask::{Ask, Pin, Verb, find};
+use super::field::Field;
+use super::form::Form;
+use super::job::State;
+use super::keys::Intent;
+use super::layer::{Layer, Topic};
+use super::log::{Log, TAIL};
+use super::model::{FILTER_MAX, Model};
+use super::port::Outbound;
+use super::view;
+
+/// Whether a key would do something now; the footer shows only those.
+#[must_use]
+pub fn applies(model: &Model, intent: Intent) -> bool {
+    match intent {
+        Intent::Kill | Intent::Restart | Intent::Extend | Intent::Mark => !pins(model).is_empty(),
+        Intent::Freeze => chosen_phases(model).any(|phase| phase != Phase::Frozen),
+        Intent::Thaw => chosen_phases(model).any(|phase| phase == Phase::Frozen),
+        Intent::Log | Intent::Shell | Intent::Sort => model.cursor.is_some(),
+        Intent::Close | Intent::Filter => !model.rooms().is_empty(),
+        Intent::Next => model.rooms().len() > 1,
+        Intent::News => !model.notices.is_empty(),
+        _ => true,
+    }
+}
+
+/// Does what a key means.
+pub fn on_board(model: &mut Model, intent: Intent) -> Vec<Outbound> {
+    match intent {
+        Intent::Quit => return vec![Outbound::Quit],
+        Intent::Log => return open_log(model),
+        Intent::Shell => return open_shell(model),
+        Intent::Kill => ask_running(model, Verb::Kill),
+        Intent::Restart => ask_running(model, Verb::Restart),
+        Intent::Freeze => ask_seats(model, Verb::Freeze),
+        Intent::Thaw => ask_seats(model, Verb::Thaw),
+        Intent::Extend => ask_seats(model, Verb::Extend),
+        Intent::Close => ask_close(model),
+        Intent::Open => open_form(model),
+        Intent::Help => model.layers.push(Layer::Page(Topic::Help, 0)),
+        Intent::News => model.layers.push(Layer::Page(Topic::News, 0)),
+        Intent::Filter => model.layers.push(Layer::Filter),
+        Intent::Sort => sort(model),
+        Intent::Mark => mark(model),
+        Intent::Back => back(model),
+        Intent::Next => cycle(model, 1),
+        Intent::Previous => cycle(model, model.rooms().len()),
+        moving => step(model, moving),
+    }
+    Vec::new()
+}
+
+fn step(model: &mut Model, intent: Intent) {
+    let page = view::table_height(model).max(1);
+    let at = model.at;
+    match intent {
+        Intent::Up => model.go(at.saturating_sub(1)),
+        Intent::Down => model.go(at + 1),
+        Intent::PageUp => model.go(at.saturating_sub(page)),
+        Intent::PageDown => model.go(at + page),
+        Intent::First => model.go(0),
+        Intent::Last => model.go(usize::MAX),
+        _ => {}
+    }
+}
+
+fn sort(model: &mut Model) {
+    model.sort = model.sort.next();
+    model.arrange();
+}
+
+/// Shows another room. All rooms together come before the first one.
+fn cycle(model: &mut Model, by: usize) {
+    let rooms = model.rooms();
+    let shown = model.room.as_ref();
+    let at = shown.and_then(|name| rooms.iter().position(|room| room.name == *name));
+    let next = (at.map_or(0, |at| at + 1) + by) % (rooms.len() + 1);
+    model.room = next.checked_sub(1).map(|at| rooms[at].name.clone());
+    model.arrange();
+}
+
+fn mark(model: &mut Model) {
+    let Some(pin) = model.seat().map(Pin::new) else { return };
+    if model.marks.remove(&pin.seat).is_none() {
+        model.marks.insert(pin.seat, pin.container);
+    }
+    model.go(model.at + 1);
+}
+
+fn back(model: &mut Model) {
+    if !model.filter.value().is_empty() {
+        clear_filter(model);
+    } else if !model.marks.is_empty() {
+        model.marks.clear();
+    } else {
+        model.jobs.retain(|job| matches!(job.state, State::Running(_)));
+    }
+}
+
+/// Lists all seats again.
+pub fn clear_filter(model: &mut Model) {
+    model.filter = Field::new("", FILTER_MAX);
+    model.arrange();
+}
+
+/// The marked seats, or the one under the cursor, as they are at this key press.
+fn pins(model: &Model) -> Vec<Pin> {
+    let Some(snapshot) = model.snapshot.as_deref() else {
+        return Vec::new();
+    };
+    if model.marks.is_empty() {
+        return model.seat().map(Pin::new).into_iter().collect();
+    }
+    let marked = model.marks.keys().filter_map(|id| find(snapshot, id));
+    marked.map(Pin::new).collect()
+}
+
+/// Where the chosen seats are in their lives.
+fn chosen_phases(model: &Model) -> impl Iterator<Item = Phase> {
+    let snapshot = model.snapshot.as_deref();
+    let seat = move |pin: Pin| Some(find(snapshot?, &pin.seat)?.phase);
+    pins(model).into_iter().filter_map(seat)
+}
+
+fn ask_seats(model: &mut Model, verb: Verb) {
+    let pins = pins(model);
+    if pins.is_empty() {
+        return model.tell(Notice::info("No seat is chosen"));
+    }
+    model.layers.push(Layer::Ask(Box::new(Ask::seats(verb, pins))));
+}
+
+/// Asks about seats that have a container: without one there is nothing to kill, and nothing to name it by.
+fn ask_running(model: &mut Model, verb: Verb) {
+    let mut pins = pins(model);
+    pins.retain(|pin| pin.container.is_some());
+    if pins.is_empty() {
+        return model.tell(Notice::info(format!("{}: no container there yet", verb.word())));
+    }
+    model.layers.push(Layer::Ask(Box::new(Ask::seats(verb, pins))));
+}
+
+fn ask_close(model: &mut Model) {
+    match model.room_meant() {
+        Some(room) => model.layers.push(Layer::Ask(Box::new(Ask::close(room)))),
+        None => model.tell(Notice::info("Choose a room with Tab first, then press C")),
+    }
+}
+
+fn open_form(model: &mut Model) {
+    let templates = model.snapshot.as_deref().map(|s| s.templates.clone());
+    let form = Form::new(templates.unwrap_or_default());
+    model.layers.push(Layer::Form(Box::new(form)));
+}
+
+fn open_log(model: &mut Model) -> Vec<Outbound> {
+    let Some(seat) = model.cursor.clone() else {
+        return Vec::new();
+    };
+    let stream = model.next_stream();
+    model.layers.push(Layer::Log(Box::new(Log::new(stream, seat.clone()))));
+    vec![Outbound::OpenLog {
+        stream,
+        seat,
+        tail: TAIL,
+    }]
+}
+
+fn open_shell(model: &mut Model) -> Vec<Outbound> {
+    let seat = model.cursor.clone();
+    seat.map(|seat| Outbound::Shell { seat }).into_iter().collect()
+}

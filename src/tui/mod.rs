@@ -1,0 +1,30 @@
+//! The board: the terminal interface.
+//!
+//! Model · update · view. Keys become intents; everything that happens is one closed event enum; `update` alone
+//! changes the model and never waits; `view` alone draws and changes nothing; layers lie in a stack.
+//! Knows: `domain` and the messages of [`port`]. Must not know: sockets, Docker, the ledger, the wall clock.
+
+mod act;
+mod ask;
+mod field;
+mod form;
+mod human;
+mod job;
+pub mod keys;
+mod layer;
+mod list;
+mod log;
+pub mod model;
+pub mod port;
+mod ring;
+mod run;
+mod still;
+mod terminal;
+pub mod text;
+pub mod theme;
+pub mod update;
+pub mod view;
+
+pub use run::{BoardError, Exit, ORDERS_WAITING, run};
+pub use still::draw_text;
+pub use terminal::{Tty, TtyEvent, install_panic_hook};

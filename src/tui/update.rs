@@ -1,0 +1,317 @@
+//! What happens to the model when something happens: no clock, no socket, no waiting.
+//!
+//! `update` answers every event at once with what is to be sent; the run loop does the sending.
+
+use crossterm::event::{KeyEvent, KeyEventKind};
+
+use crate::domain::command::{Command, Outcome};
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::SeatId;
+use crate::domain::notice::Notice;
+
+use super::act;
+use super::job::{FAILURES_KEPT, Job, State, verdict};
+use super::keys::{self, Intent, Scope};
+use super::layer::{Layer, Topic};
+use super::log::End;
+use super::model::{Link, Model};
+use super::port::{Inbound, JobId, Outbound, StreamId};
+use super::view;
+use super::{ask, form};
+
+/// Everything that can happen to a board.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has this size now (columns, rows).
+    Resize(u16, u16),
+    /// The connection says something.
+    In(Inbound),
+    /// A second has passed.
+    Tick,
+    /// A shell has ended and the terminal is the board's again.
+    ShellEnded {
+        /// Where it was.
+        seat: SeatId,
+        /// Why, when it failed.
+        fault: Option<Fault>,
+    },
+}
+
+/// Takes an event in; returns what is to be done about it, in order.
+pub fn update(model: &mut Model, event: Event) -> Vec<Outbound> {
+    let out = match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => on_key(model, key),
+        Event::Key(_) => Vec::new(),
+        Event::Paste(text) => quietly(|| paste(model, &text)),
+        Event::Resize(cols, rows) => quietly(|| model.size = (cols, rows)),
+        Event::In(inbound) => quietly(|| hear(model, inbound)),
+        Event::Tick => quietly(|| model.quiet = model.quiet.saturating_add(1)),
+        Event::ShellEnded { seat, fault } => quietly(|| shell_ended(model, &seat, fault)),
+    };
+    let height = view::table_height(model);
+    model.top = view::first_row(model.top, model.at, height, model.rows.len());
+    out
+}
+
+fn quietly(change: impl FnOnce()) -> Vec<Outbound> {
+    change();
+    Vec::new()
+}
+
+fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Outbound> {
+    if keys::is_interrupt(&key) {
+        return vec![Outbound::Quit];
+    }
+    let scope = model.layers.last().map_or(Scope::Board, Layer::scope);
+    let intent = keys::intent(scope, &key);
+    let size = model.size;
+    match model.layers.last_mut() {
+        None => intent.map_or_else(Vec::new, |intent| act::on_board(model, intent)),
+        Some(Layer::Ask(ask)) => match ask.key(key, intent) {
+            ask::Asked::Nothing => Vec::new(),
+            ask::Asked::Leave => leave(model),
+            ask::Asked::Run(commands) => run_asked(model, commands),
+        },
+        Some(Layer::Form(form)) => match form.key(key, intent) {
+            form::Asked::Nothing => Vec::new(),
+            form::Asked::Leave => leave(model),
+            form::Asked::Run(command) => open_room(model, command),
+        },
+        Some(Layer::Log(_) | Layer::Page(..)) if intent == Some(Intent::Back) => leave(model),
+        Some(Layer::Log(log)) => quietly(|| log.scroll(intent.unwrap_or(Intent::Accept), view::log_height(size))),
+        Some(Layer::Page(topic, top)) => {
+            let (topic, at) = (*topic, *top);
+            let to = intent.map_or(at, |intent| scroll_page(model, topic, at, intent));
+            set_page(model, to)
+        }
+        Some(Layer::Filter) => quietly(|| on_filter(model, key, intent)),
+    }
+}
+
+/// Takes the topmost layer away. What it started goes on.
+fn leave(model: &mut Model) -> Vec<Outbound> {
+    match model.layers.pop() {
+        Some(Layer::Log(log)) if log.end == End::Open => vec![Outbound::CloseLog(log.stream)],
+        _ => Vec::new(),
+    }
+}
+
+fn scroll_page(model: &Model, topic: Topic, top: usize, intent: Intent) -> usize {
+    let height = view::page_height(model.size);
+    let last = view::page_lines(model, topic).saturating_sub(height);
+    let to = match intent {
+        Intent::Up => top.saturating_sub(1),
+        Intent::Down => top + 1,
+        Intent::PageUp => top.saturating_sub(height),
+        Intent::PageDown => top + height,
+        Intent::First => 0,
+        Intent::Last => last,
+        _ => top,
+    };
+    to.min(last)
+}
+
+fn set_page(model: &mut Model, to: usize) -> Vec<Outbound> {
+    if let Some(Layer::Page(_, top)) = model.layers.last_mut() {
+        *top = to;
+    }
+    Vec::new()
+}
+
+fn on_filter(model: &mut Model, key: KeyEvent, intent: Option<Intent>) {
+    match intent {
+        Some(Intent::Accept) => {
+            model.layers.pop();
+        }
+        Some(Intent::Back) => {
+            model.layers.pop();
+            act::clear_filter(model);
+        }
+        Some(Intent::Up) => model.go(model.at.saturating_sub(1)),
+        Some(Intent::Down) => model.go(model.at + 1),
+        _ => {
+            model.filter.key(key);
+            model.arrange();
+        }
+    }
+}
+
+fn paste(model: &mut Model, text: &str) {
+    match model.layers.last_mut() {
+        Some(Layer::Form(form)) => {
+            if let Some(field) = form.field() {
+                field.paste(text);
+            }
+        }
+        Some(Layer::Ask(ask)) if ask.focus == ask::Focus::Field => {
+            if let Some(field) = &mut ask.field {
+                field.paste(text);
+            }
+        }
+        Some(Layer::Filter) => {
+            model.filter.paste(text);
+            model.arrange();
+        }
+        _ => {}
+    }
+}
+
+/// Sends a command under a number of its own.
+fn start(model: &mut Model, command: Command) -> (JobId, Outbound) {
+    let job = model.next_job();
+    model.jobs.push(Job {
+        id: job,
+        command: command.clone(),
+        state: State::Running(None),
+    });
+    (job, Outbound::Run { job, command })
+}
+
+fn run_asked(model: &mut Model, commands: Vec<Command>) -> Vec<Outbound> {
+    let (jobs, out): (Vec<JobId>, Vec<Outbound>) = commands.into_iter().map(|c| start(model, c)).unzip();
+    if let Some(Layer::Ask(ask)) = model.layers.last_mut() {
+        ask.jobs.extend(&jobs);
+    }
+    model.marks.clear();
+    unless_lost(model, &jobs, out)
+}
+
+/// The orders, or none while the agent is gone: a verb that waits for its return would strike when nobody expects it.
+fn unless_lost(model: &mut Model, jobs: &[JobId], out: Vec<Outbound>) -> Vec<Outbound> {
+    if !matches!(model.link, Link::Lost(_)) {
+        return out;
+    }
+    let text = "the agent does not answer; nothing was sent. Try again when it is back";
+    for job in jobs {
+        done(model, *job, &Fault::new(FaultCode::Cancelled, text).into());
+    }
+    Vec::new()
+}
+
+fn open_room(model: &mut Model, command: Command) -> Vec<Outbound> {
+    let (job, out) = start(model, command);
+    if let Some(Layer::Form(form)) = model.layers.last_mut() {
+        form.job = Some(job);
+    }
+    unless_lost(model, &[job], vec![out])
+}
+
+fn hear(model: &mut Model, inbound: Inbound) {
+    match inbound {
+        Inbound::Snapshot(snapshot) => model.take(snapshot),
+        Inbound::Notice(notice) => model.tell(notice),
+        Inbound::Missed(count) => model.missed = model.missed.saturating_add(count),
+        Inbound::Attached => {
+            model.link = Link::Attached;
+            model.quiet = 0;
+        }
+        Inbound::Lost(why) => lost(model, why),
+        Inbound::Progress { job, report } => progress(model, job, report),
+        Inbound::Done { job, outcome } => done(model, job, &outcome),
+        Inbound::Log { stream, bytes } => with_log(model, stream, |log| log.ring.push(&bytes)),
+        Inbound::LogEnd { stream, why } => with_log(model, stream, |log| {
+            log.end = why.map_or(End::Over, End::Broken);
+        }),
+    }
+}
+
+/// The agent is gone: nobody will answer the commands that run, and they may have happened.
+fn lost(model: &mut Model, why: String) {
+    model.link = Link::Lost(why);
+    let running = |job: &&Job| matches!(job.state, State::Running(_));
+    let jobs: Vec<JobId> = model.jobs.iter().filter(running).map(|job| job.id).collect();
+    let text = "the connection was lost; it may have happened. Look at the board when it is back";
+    for job in jobs {
+        done(model, job, &Fault::new(FaultCode::Unknown, text).into());
+    }
+}
+
+fn with_log(model: &mut Model, stream: StreamId, change: impl FnOnce(&mut super::log::Log)) {
+    let log = model.layers.iter_mut().find_map(|layer| match layer {
+        Layer::Log(log) if log.stream == stream => Some(log),
+        _ => None,
+    });
+    if let Some(log) = log {
+        change(log);
+    }
+}
+
+/// A command goes on. Openings and closings are long: from now on the strip shows them, and their dialog goes away.
+fn progress(model: &mut Model, id: JobId, report: crate::domain::command::ProgressReport) {
+    let Some(job) = model.jobs.iter_mut().find(|job| job.id == id) else {
+        return;
+    };
+    job.state = State::Running(Some(report));
+    if job.room().is_some() {
+        model.layers.retain(|layer| !layer.owns(id));
+    }
+}
+
+/// A command has ended. A failure is told where it was started, if that is still open, else in the strip.
+fn done(model: &mut Model, id: JobId, outcome: &Outcome) {
+    let Some(at) = model.jobs.iter().position(|job| job.id == id) else {
+        return;
+    };
+    let job = model.jobs.remove(at);
+    match verdict(outcome) {
+        Ok(text) => {
+            model.tell(Notice::info(text));
+            close_owner(model, id);
+        }
+        Err(why) => {
+            model.tell(Notice::error(format!("{}: {why}", job.title())));
+            if !tell_owner(model, &job, &why) {
+                keep_failure(model, job, why);
+            }
+        }
+    }
+}
+
+fn close_owner(model: &mut Model, id: JobId) {
+    model.layers.retain_mut(|layer| match layer {
+        Layer::Ask(ask) if ask.jobs.contains(&id) => {
+            ask.jobs.remove(&id);
+            !(ask.jobs.is_empty() && ask.failures.is_empty())
+        }
+        Layer::Form(form) => form.job != Some(id),
+        _ => true,
+    });
+}
+
+fn tell_owner(model: &mut Model, job: &Job, why: &str) -> bool {
+    let Some(owner) = model.layers.iter_mut().find(|layer| layer.owns(job.id)) else {
+        return false;
+    };
+    match owner {
+        Layer::Ask(ask) => {
+            ask.jobs.remove(&job.id);
+            ask.failures.push(format!("{}: {why}", job.title()));
+        }
+        Layer::Form(form) => {
+            form.job = None;
+            form.failure = Some(why.to_owned());
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn keep_failure(model: &mut Model, mut job: Job, why: String) {
+    job.state = State::Failed(why);
+    model.jobs.push(job);
+    let failed = |job: &Job| matches!(job.state, State::Failed(_));
+    if model.jobs.iter().filter(|job| failed(job)).count() > FAILURES_KEPT {
+        let oldest = model.jobs.iter().position(failed);
+        oldest.map(|at| model.jobs.remove(at));
+    }
+}
+
+fn shell_ended(model: &mut Model, seat: &SeatId, fault: Option<Fault>) {
+    if let Some(fault) = fault {
+        model.tell(Notice::error(format!("shell {seat}: {fault}")));
+    }
+}

@@ -1,0 +1,67 @@
+//! The last line: the keys that would do something now, straight from the key table.
+
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use crate::tui::act::applies;
+use crate::tui::form::Focus;
+use crate::tui::keys::{Binding, Intent, KEYS, Scope, name};
+use crate::tui::layer::Layer;
+use crate::tui::model::Model;
+use crate::tui::text::clean;
+
+use super::bits::join;
+
+/// Draws it. Keys that do not fit are left out whole; `?` shows them all.
+pub fn draw(model: &Model, frame: &mut Frame, area: Rect) {
+    let scope = model.layers.last().map_or(Scope::Board, Layer::scope);
+    let shown = KEYS
+        .iter()
+        .filter(|binding| binding.scope == scope && !binding.short.is_empty() && applies_now(model, binding));
+    let mut parts: Vec<Vec<Span>> = Vec::new();
+    let mut used = 0;
+    for binding in shown {
+        let part = hint(model, binding);
+        used += part.iter().map(Span::width).sum::<usize>() + 2;
+        if used > usize::from(area.width) + 2 {
+            break;
+        }
+        parts.push(part);
+    }
+    frame.render_widget(Line::from(join(parts, &Span::raw("  "))), area);
+}
+
+fn applies_now(model: &Model, binding: &Binding) -> bool {
+    match model.layers.last() {
+        None => applies(model, binding.intent),
+        Some(Layer::Ask(ask)) => match binding.intent {
+            Intent::Yes => !ask.sent && ask.field.is_none(),
+            Intent::Next | Intent::Back => !ask.sent,
+            _ => true,
+        },
+        Some(Layer::Form(form)) => binding.intent != Intent::Right || form.focus == Focus::Template,
+        Some(_) => true,
+    }
+}
+
+fn hint(model: &Model, binding: &Binding) -> Vec<Span<'static>> {
+    let key = binding.keys.first().map_or_else(String::new, |key| name(*key));
+    vec![
+        Span::styled(key, model.look.accent()),
+        Span::styled(format!(" {}", binding.short), model.look.dim()),
+    ]
+}
+
+/// Puts the terminal's cursor behind the filter, which stands at the right end of the header's third line.
+pub fn filter_cursor(model: &Model, frame: &mut Frame, header: Rect) {
+    let behind = clean(model.filter.raw(), model.look.ascii).width();
+    let (_, at) = model.filter.scroll(usize::from(u16::MAX));
+    let back = u16::try_from(behind.saturating_sub(at)).unwrap_or(0);
+    let x = header.right().saturating_sub(1 + back);
+    let y = header.y + 2;
+    if header.contains(Position::new(x, y)) {
+        frame.set_cursor_position(Position::new(x, y));
+    }
+}

@@ -1,0 +1,173 @@
+//! Draws the model. Reads it only; every height that keys depend on is computed here, once.
+
+mod bits;
+mod dialog;
+mod footer;
+mod form;
+mod header;
+mod log;
+mod page;
+mod strip;
+mod table;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+
+use super::layer::{Layer, Topic};
+use super::model::Model;
+use super::theme::Look;
+
+/// From this height on the chosen seat is told about below the table.
+const DETAIL_FROM_ROWS: u16 = 20;
+/// From this height on that has the same room whatever there is to tell.
+const DETAIL_TALL_FROM_ROWS: u16 = 34;
+/// Below this height only the first header line, the table and the footer are left.
+const LOW_BELOW_ROWS: u16 = 12;
+/// Lines that the frame of an overlay takes.
+const FRAME_ROWS: u16 = 2;
+
+/// The parts of the screen, from top to bottom.
+struct Parts {
+    header: Rect,
+    table: Rect,
+    detail: Rect,
+    strip: Rect,
+    news: Rect,
+    footer: Rect,
+}
+
+fn parts(model: &Model, area: Rect) -> Parts {
+    let low = area.height < LOW_BELOW_ROWS;
+    let detail = match area.height {
+        _ if model.cursor.is_none() => 0,
+        rows if rows >= DETAIL_TALL_FROM_ROWS => 4,
+        rows if rows >= DETAIL_FROM_ROWS => table::detail_rows(model),
+        _ => 0,
+    };
+    let news = if low { 0 } else { strip::news_rows(model) };
+    let heights = [
+        Constraint::Length(header::rows(model, low)),
+        Constraint::Fill(1),
+        Constraint::Length(detail),
+        Constraint::Length(strip::rows(model, low)),
+        Constraint::Length(news),
+        Constraint::Length(1),
+    ];
+    let [header, table, detail, strip, news, footer] = Layout::vertical(heights).areas(area);
+    Parts {
+        header,
+        table,
+        detail,
+        strip,
+        news,
+        footer,
+    }
+}
+
+/// Rows of seats that the terminal has room for.
+#[must_use]
+pub fn table_height(model: &Model) -> usize {
+    let area = Rect::new(0, 0, model.size.0, model.size.1);
+    usize::from(parts(model, area).table.height.saturating_sub(table::TITLE_ROWS))
+}
+
+/// The first row to show, so that the cursor's row is in sight and no room is wasted at the end.
+#[must_use]
+pub fn first_row(top: usize, at: usize, height: usize, count: usize) -> usize {
+    let lowest = (at + 1).saturating_sub(height.max(1));
+    top.clamp(lowest, at.max(lowest))
+        .min(count.saturating_sub(height).max(lowest))
+}
+
+/// Lines of a log that the terminal has room for.
+#[must_use]
+pub fn log_height(size: (u16, u16)) -> usize {
+    usize::from(size.1.saturating_sub(FRAME_ROWS + 1))
+}
+
+/// Lines of a text that the terminal has room for.
+#[must_use]
+pub fn page_height(size: (u16, u16)) -> usize {
+    log_height(size)
+}
+
+/// Lines that a text has at this width.
+#[must_use]
+pub fn page_lines(model: &Model, topic: Topic) -> usize {
+    page::lines(model, topic, model.size.0).len()
+}
+
+/// Draws everything.
+pub fn draw(model: &Model, frame: &mut Frame) {
+    let parts = draw_board(model, frame);
+    for layer in &model.layers {
+        draw_layer(model, layer, frame, &parts);
+    }
+    footer::draw(model, frame, parts.footer);
+}
+
+/// Draws the board as a picture: nothing that asks for a key.
+pub(super) fn draw_still(model: &Model, frame: &mut Frame) {
+    draw_board(model, frame);
+}
+
+fn draw_board(model: &Model, frame: &mut Frame) -> Parts {
+    let parts = parts(model, frame.area());
+    header::draw(model, frame, parts.header);
+    table::draw(model, frame, parts.table);
+    table::draw_detail(model, frame, parts.detail);
+    strip::draw(model, frame, parts.strip);
+    strip::draw_news(model, frame, parts.news);
+    parts
+}
+
+fn draw_layer(model: &Model, layer: &Layer, frame: &mut Frame, parts: &Parts) {
+    let above_footer = Rect {
+        height: frame.area().height.saturating_sub(1),
+        ..frame.area()
+    };
+    match layer {
+        Layer::Ask(ask) => dialog::draw(model, ask, frame, above_footer),
+        Layer::Form(form) => form::draw(model.look, form, frame, above_footer),
+        Layer::Log(log) => log::draw(model.look, log, frame, above_footer),
+        Layer::Page(topic, top) => page::draw(model, *topic, *top, frame, above_footer),
+        Layer::Filter => footer::filter_cursor(model, frame, parts.header),
+    }
+}
+
+/// A box in the middle, as large as it can be up to `width` × `height`.
+fn middle(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 2,
+        width,
+        height,
+    }
+}
+
+/// Clears a box, frames it and gives back what is inside.
+fn framed(look: Look, frame: &mut Frame, area: Rect, title: &str) -> Rect {
+    use ratatui::symbols::border;
+    use ratatui::text::Span;
+    use ratatui::widgets::{Block, Clear, Padding};
+
+    const ASCII: border::Set = border::Set {
+        top_left: "+",
+        top_right: "+",
+        bottom_left: "+",
+        bottom_right: "+",
+        vertical_left: "|",
+        vertical_right: "|",
+        horizontal_top: "-",
+        horizontal_bottom: "-",
+    };
+    let block = Block::bordered()
+        .border_set(look.pick(border::ROUNDED, ASCII))
+        .title(Span::styled(format!(" {title} "), look.strong()))
+        .padding(Padding::horizontal(1));
+    let inner = block.inner(area);
+    frame.render_widget(Clear, area);
+    frame.render_widget(block, area);
+    inner
+}

@@ -1,0 +1,155 @@
+//! The socket itself: made private, accepted from within bounds, drained at the end.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::peer;
+use super::talk::{Host, refuse, talk};
+use crate::domain::ids::InstanceId;
+use crate::engine::handle::Handle;
+use crate::paths::{self, PathError};
+use crate::wire::message::UnwelcomeCode;
+
+/// Most connections at a time: several boards, logs and shells for every supervisor of a lab, and far below the
+/// usual limit of 1,024 open files.
+pub const CONNECTIONS_MAX: usize = 256;
+/// How long connections may take to say goodbye when the agent stops; service managers wait much longer.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
+/// Pause after a failed accept (out of file descriptors), so that the failure does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the socket cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The path cannot be used.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Something that is not a socket is in the way; it is left alone.
+    #[error("{} is not a socket: move it away, or set LABTOP_SOCKET to another path", .0.display())]
+    InTheWay(PathBuf),
+    /// The system refused.
+    #[error("cannot listen at {}: {cause}", .socket.display())]
+    Io {
+        /// Where.
+        socket: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+}
+
+/// Makes the socket at `socket`, readable for its owner alone, in place of one that an earlier agent left behind.
+///
+/// Only the holder of the state directory's lock may call this: it takes the name from whoever has it.
+///
+/// # Errors
+/// When the path is too long, its directory cannot be made, or something else is in the way.
+pub fn bind(socket: &Path) -> Result<UnixListener, BindError> {
+    paths::check_socket(socket)?;
+    if let Some(directory) = socket.parent() {
+        paths::private_directory(directory)?;
+    }
+    let io_error = |cause| BindError::Io {
+        socket: socket.to_owned(),
+        cause,
+    };
+    remove_stale(socket)?;
+    let listener = UnixListener::bind(socket).map_err(io_error)?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(io_error)?;
+    Ok(listener)
+}
+
+/// Takes the socket's name away, so that clients see at once that nobody listens. Call it before the lock is let go.
+pub fn unbind(socket: &Path) {
+    if let Err(error) = remove_stale(socket) {
+        tracing::warn!(%error, "the socket stays behind");
+    }
+}
+
+fn remove_stale(socket: &Path) -> Result<(), BindError> {
+    match std::fs::symlink_metadata(socket) {
+        Ok(found) if !found.file_type().is_socket() => Err(BindError::InTheWay(socket.to_owned())),
+        Ok(_) => std::fs::remove_file(socket).or_else(|cause| ignore_absent(socket, cause)),
+        Err(cause) => ignore_absent(socket, cause),
+    }
+}
+
+fn ignore_absent(socket: &Path, cause: io::Error) -> Result<(), BindError> {
+    if cause.kind() == io::ErrorKind::NotFound {
+        return Ok(());
+    }
+    Err(BindError::Io {
+        socket: socket.to_owned(),
+        cause,
+    })
+}
+
+/// Serves clients until `shutdown`; then lets open conversations end within a short grace.
+pub async fn serve(listener: UnixListener, handle: Handle, instance: InstanceId, shutdown: CancellationToken) {
+    let host = Arc::new(Host {
+        handle,
+        instance,
+        shutdown: shutdown.clone(),
+    });
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let tasks = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => admit(stream, &places, &host, &tasks).await,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Gives a connection a task of its own, or says at once why not. The answer fits a fresh socket's buffer, so
+/// writing it does not wait for the peer.
+async fn admit(stream: UnixStream, places: &Arc<Semaphore>, host: &Arc<Host>, tasks: &TaskTracker) {
+    let credentials = match stream.peer_cred() {
+        Ok(credentials) => credentials,
+        Err(error) => {
+            tracing::warn!(%error, "a connection without credentials was closed");
+            return;
+        }
+    };
+    if !peer::may_enter(credentials.uid()) {
+        tracing::warn!(uid = credentials.uid(), "another user's connection was refused");
+        return refuse(stream, UnwelcomeCode::Refused, peer::REFUSAL).await;
+    }
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+        let text = format!("{CONNECTIONS_MAX} clients are connected already: close some boards or logs");
+        return refuse(stream, UnwelcomeCode::Busy, &text).await;
+    };
+    tasks.spawn(converse(stream, credentials.uid(), place, Arc::clone(host)));
+}
+
+async fn converse(stream: UnixStream, uid: u32, _place: OwnedSemaphorePermit, host: Arc<Host>) {
+    let actor = peer::actor(uid).await;
+    let overdue = async {
+        host.shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN_GRACE).await;
+    };
+    tokio::select! {
+        ended = talk(stream, actor, &host) => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended");
+            }
+        }
+        () = overdue => {}
+    }
+}

@@ -1,0 +1,14 @@
+//! The agent's side: who may connect, the greeting, and one served request a connection.
+//!
+//! Knows: the engine's handle, frames, bounds. Must not know: Docker, the ledger, how anything is decided. A slow or
+//! dead client costs a task and a bounded buffer, never the engine's time.
+
+mod listen;
+mod peer;
+mod requests;
+mod shell;
+mod talk;
+mod watch;
+
+pub use listen::{BindError, CONNECTIONS_MAX, bind, serve, unbind};
+pub use talk::{Host, talk};

@@ -1,0 +1,53 @@
+//! Snapshots and notices for a screen: the newest snapshot only, and the number of notices that were missed.
+
+use std::borrow::Cow;
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::talk::Host;
+use crate::domain::notice::Notice;
+use crate::wire::message::Event;
+use crate::wire::stream::{Connection, FrameReader};
+
+pub async fn watch<S: AsyncRead + AsyncWrite>(connection: Connection<S>, host: &Host) -> io::Result<()> {
+    let Connection { mut reader, mut writer } = connection;
+    let mut notices = host.handle.notices();
+    let mut snapshots = host.handle.snapshots();
+    snapshots.mark_changed();
+    loop {
+        tokio::select! {
+            () = host.shutdown.cancelled() => return Ok(()),
+            ended = left(&mut reader) => return ended,
+            changed = snapshots.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                // The lock on the newest value is let go before anything is written.
+                let snapshot = snapshots.borrow_and_update().clone();
+                writer.message(&Event::Snapshot(Cow::Borrowed(&*snapshot))).await?;
+            }
+            news = notices.recv() => match notice(news) {
+                Some(event) => writer.message(&event).await?,
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+fn notice(news: Result<Notice, RecvError>) -> Option<Event<'static>> {
+    match news {
+        Ok(notice) => Some(Event::Notice(notice)),
+        Err(RecvError::Lagged(count)) => Some(Event::Missed { count }),
+        Err(RecvError::Closed) => None,
+    }
+}
+
+/// Waits until the client leaves; it has nothing more to say.
+pub async fn left<S: AsyncRead>(reader: &mut FrameReader<S>) -> io::Result<()> {
+    match reader.next().await? {
+        None => Ok(()),
+        Some(_) => Err(io::Error::other("the client spoke out of turn")),
+    }
+}

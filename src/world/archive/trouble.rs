@@ -1,0 +1,78 @@
+//! What goes wrong with the store, in words: the place, the cause, the next step.
+
+use std::io;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::shape::BadTar;
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::SeatId;
+use crate::domain::proof::ArchiveClaim;
+
+const KEPT: &str = "the workspace is kept and archived again";
+
+/// The file system refused to `verb` the place at `path`.
+pub(super) fn of_place(path: &Path, verb: &str, error: &io::Error) -> Fault {
+    tracing::warn!(path = %path.display(), verb, %error, "archive store");
+    let place = path.display();
+    let (cause, step) = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOSPC | Errno::DQUOT) => ("the disk is full or its quota used up", "Free space there"),
+        Some(Errno::FBIG) => (
+            "the file is larger than its file system or limit allows",
+            "Choose another [archive.directory] path",
+        ),
+        Some(Errno::ROFS) => ("its file system is read-only", "Mount it for writing"),
+        Some(Errno::ACCESS | Errno::PERM) => ("this user may not", "Give the agent's user the directory"),
+        Some(Errno::NOENT) => (
+            "it is gone",
+            "See that nothing moves or removes the store's directories",
+        ),
+        Some(Errno::NOTDIR) => ("it is no directory", "Move away what stands in its place"),
+        Some(Errno::EXIST) => (
+            "something is there already, and archives are never overwritten",
+            "Look at what it is",
+        ),
+        Some(Errno::IO) => ("the disk fails", "Look at the kernel's log (dmesg) for that disk"),
+        _ => ("the system refused", "Look at the directory and its disk"),
+    };
+    store(
+        format!("could not {verb} {place}: {cause} ({error})"),
+        &format!("{step}; {KEPT}"),
+    )
+}
+
+/// A link stands where a directory or file of the store should be.
+pub(super) fn is_link(path: &Path) -> Fault {
+    store(
+        format!("{} is a link; the store follows none", path.display()),
+        &format!("Find out who put it there and remove it; {KEPT}"),
+    )
+}
+
+/// What left the seat is no whole tar.
+pub(super) fn bad_stream(seat: &SeatId, why: BadTar, bytes: u64) -> Fault {
+    store(
+        format!("the work of {seat} {why} on its way to the store, after {bytes} bytes"),
+        "It is read again; if it happens often, look at the engine's log",
+    )
+}
+
+/// The effect was called off, or the agent is stopping.
+pub(super) fn called_off() -> Fault {
+    Fault::new(FaultCode::Cancelled, "the transfer to the archive store was called off")
+}
+
+/// The stored object is not what was sent.
+pub(super) fn mismatch(claim: &ArchiveClaim, what: &str) -> Fault {
+    tracing::warn!(archive = %claim.id, seat = %claim.seat, what, "archive differs");
+    Fault::new(
+        FaultCode::Mismatch,
+        format!("archive {} of {} {what}", claim.id, claim.seat),
+    )
+    .hint("The workspace is kept and archived again; check the archive store")
+}
+
+fn store(text: String, hint: &str) -> Fault {
+    Fault::new(FaultCode::Store, text).hint(hint)
+}

@@ -1,0 +1,189 @@
+//! Images: there, pulled once, or made here; and whether they can make a safe seat.
+
+use std::time::Duration;
+
+use bollard::models::ImageInspect;
+use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder, RemoveImageOptions};
+use futures_util::StreamExt;
+
+use super::Docker;
+use super::errors::{OrGone, Trouble};
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::template::Template;
+
+/// How long a registry may stay silent during a pull: layers are unpacked without a word.
+const PULL_IDLE_LIMIT: Duration = Duration::from_mins(2);
+
+impl Docker {
+    /// Sees that the template's image is on the engine, pulling it once if need be, and that it can make a safe
+    /// seat. `progress` is told in words.
+    ///
+    /// # Errors
+    /// [`FaultCode::ImageMissing`] when it cannot be had, [`FaultCode::BadTemplate`] when it declares a volume that
+    /// the workspace does not cover: nobody would archive what a student writes there.
+    pub async fn preflight(&self, template: &Template, progress: impl Fn(String)) -> Result<(), Fault> {
+        let image = &template.image;
+        if image == super::demo::IMAGE {
+            self.demo_image(&progress).await?;
+        }
+        let found = match self.inspect_image(image).await? {
+            Some(found) => found,
+            None => self.pull(image, progress).await?,
+        };
+        self.forget_workspaces(image).await;
+        let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
+        let workspace = template.workspace.trim_end_matches('/');
+        match volumes.iter().find(|volume| volume.trim_end_matches('/') != workspace) {
+            None => Ok(()),
+            Some(volume) => Err(Fault::new(
+                FaultCode::BadTemplate,
+                format!(
+                    "template {}: its image {image} keeps {volume} in a volume of its own, which nobody would archive",
+                    template.name
+                ),
+            )
+            .hint(format!(
+                "Set workspace = \"{volume}\", or take an image without that VOLUME"
+            ))),
+        }
+    }
+
+    /// Whether the engine has the image.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn image_exists(&self, image: &str) -> Result<bool, Fault> {
+        Ok(self.inspect_image(image).await?.is_some())
+    }
+
+    /// What the engine says of an image; `None` when it does not have it.
+    pub(super) async fn inspect_image(&self, image: &str) -> Result<Option<ImageInspect>, Fault> {
+        let call = self.client()?.inspect_image(image);
+        self.read(format!("looking at image {image}"), call).await.or_gone()
+    }
+
+    async fn pull(&self, image: &str, progress: impl Fn(String)) -> Result<ImageInspect, Fault> {
+        let _once = self.inner.pulls.lock().await;
+        if let Some(found) = self.inspect_image(image).await? {
+            return Ok(found);
+        }
+        progress(format!("pulling {image}"));
+        let options = CreateImageOptionsBuilder::new().from_image(&with_tag(image)).build();
+        self.create_image(options, None, &progress)
+            .await
+            .map_err(|fault| missing(image, fault))?;
+        let found = self.inspect_image(image).await?;
+        found.ok_or_else(|| missing(image, Fault::new(FaultCode::Engine, "the engine pulled nothing")))
+    }
+
+    /// Makes an image named `tag` out of a root file system; `changes` are Dockerfile lines such as `CMD`.
+    ///
+    /// # Errors
+    /// When the engine fails or refuses.
+    pub async fn import_image(&self, tag: &str, root_tar: Vec<u8>, changes: &[&str]) -> Result<(), Fault> {
+        let (name, version) = tag.rsplit_once(':').unwrap_or((tag, "latest"));
+        let options = CreateImageOptionsBuilder::new()
+            .from_src("-")
+            .repo(name)
+            .tag(version)
+            .changes(changes.iter().map(ToString::to_string).collect())
+            .build();
+        self.create_image(options, Some(root_tar), &|_| ()).await
+    }
+
+    /// The same, unless an image of that name is there; made once when many ask together.
+    pub(super) async fn import_once(&self, tag: &str, root_tar: Vec<u8>, changes: &[&str]) -> Result<(), Fault> {
+        let _once = self.inner.pulls.lock().await;
+        if self.image_exists(tag).await? {
+            return Ok(());
+        }
+        self.import_image(tag, root_tar, changes).await
+    }
+
+    /// Removes an image unless it is gone. One that containers use is refused by the engine.
+    ///
+    /// # Errors
+    /// When the engine fails or refuses.
+    pub async fn remove_image(&self, image: &str) -> Result<(), Fault> {
+        let call = self.client()?.remove_image(image, None::<RemoveImageOptions>, None);
+        self.change(format!("removing image {image}"), call)
+            .await
+            .or_gone()
+            .map(drop)
+    }
+
+    /// Pull and import are one endpoint: a stream of reports, each of which may be the failure.
+    async fn create_image(
+        &self,
+        options: CreateImageOptions,
+        body: Option<Vec<u8>>,
+        progress: &impl Fn(String),
+    ) -> Result<(), Fault> {
+        let body = body.map(|bytes| bollard::body_full(bytes.into()));
+        let mut reports = Box::pin(self.client()?.create_image(Some(options), body, None));
+        loop {
+            let Ok(next) = tokio::time::timeout(PULL_IDLE_LIMIT, reports.next()).await else {
+                return Err(Fault::new(
+                    FaultCode::Unknown,
+                    "the engine stopped telling about an image",
+                ));
+            };
+            let Some(report) = next else { return Ok(()) };
+            let report = report.map_err(|error| self.broken("getting an image", error))?;
+            if let Some(message) = report.error_detail.and_then(|detail| detail.message) {
+                return Err(Fault::new(FaultCode::Engine, message));
+            }
+            if let Some(status) = report.status {
+                progress(report.id.map_or(status.clone(), |layer| format!("{layer}: {status}")));
+            }
+        }
+    }
+}
+
+/// An image name without a tag would pull every version.
+fn with_tag(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    if last.contains(':') || last.contains('@') {
+        image.to_owned()
+    } else {
+        format!("{image}:latest")
+    }
+}
+
+fn missing(image: &str, cause: Fault) -> Fault {
+    if cause.code == FaultCode::EngineUnreachable {
+        return cause;
+    }
+    Fault::new(
+        FaultCode::ImageMissing,
+        format!(
+            "image {image} is not on the engine and cannot be pulled ({})",
+            cause.text
+        ),
+    )
+    .hint(format!(
+        "Correct the template's image, or bring it with `docker pull {image}` or `docker load`"
+    ))
+}
+
+/// A refused creation, when what is missing is the image.
+pub(super) fn or_missing(image: &str, trouble: Trouble) -> Fault {
+    if trouble.is_gone() && trouble.mentions("No such image") {
+        return Fault::new(FaultCode::ImageMissing, format!("image {image} is not on the engine"))
+            .hint(format!("Bring it with `docker pull {image}` or `docker load`"));
+    }
+    trouble.fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_tag;
+
+    #[test]
+    fn a_bare_name_means_latest() {
+        assert_eq!(with_tag("node"), "node:latest");
+        assert_eq!(with_tag("host:5000/node"), "host:5000/node:latest");
+        assert_eq!(with_tag("node:22"), "node:22");
+        assert_eq!(with_tag("node@sha256:00"), "node@sha256:00");
+    }
+}

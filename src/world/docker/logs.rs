@@ -1,0 +1,51 @@
+//! What a seat printed, as bytes that nobody has cleaned.
+
+use bollard::query_parameters::LogsOptionsBuilder;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+
+use super::Docker;
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::ContainerId;
+
+/// Lines that wait for a slow reader; the engine then waits too.
+const LINES_WAITING: usize = 256;
+
+impl Docker {
+    /// A container's log from its last `tail` lines on, both outputs mixed; ends at its end, or with the container
+    /// when it is followed. Dropping the receiver ends the reading.
+    ///
+    /// # Errors
+    /// When the container is not there or the engine fails.
+    pub async fn logs(&self, id: &ContainerId, tail: u32, follow: bool) -> Result<mpsc::Receiver<Bytes>, Fault> {
+        if self.look(id).await?.is_none() {
+            return Err(Fault::new(
+                FaultCode::Engine,
+                "the seat's container is gone, and its log with it",
+            ));
+        }
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).follow(follow);
+        let options = options.tail(&tail.to_string()).build();
+        let mut lines = Box::pin(self.client()?.logs(id.as_str(), Some(options)));
+        let (sender, receiver) = mpsc::channel(LINES_WAITING);
+        let id = id.clone();
+        tokio::spawn(async move {
+            loop {
+                let next = tokio::select! {
+                    next = lines.next() => next,
+                    () = sender.closed() => return,
+                };
+                let line = match next {
+                    Some(Ok(line)) => line.into_bytes(),
+                    Some(Err(error)) => return tracing::debug!(%error, container = %id, "a log broke off"),
+                    None => return,
+                };
+                if sender.send(line).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(receiver)
+    }
+}

@@ -1,0 +1,257 @@
+//! A room's own bridge, on a subnet that nothing else uses.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
+use bollard::query_parameters::ListNetworksOptions;
+use sha2::{Digest, Sha256};
+
+use super::Docker;
+use super::errors::{OrGone, Trouble};
+use super::hold::foreign;
+use super::spec::hex;
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::RoomName;
+use crate::domain::names::{Kind, LABEL_INSTANCE, LABEL_KIND, LABEL_ROOM, LABEL_SESSION};
+use crate::domain::template::Egress;
+
+/// An interface name holds 15 bytes; four are the prefix that the host's firewall rules match.
+const BRIDGE_DIGITS: usize = 11;
+/// The kernel's routes, hexadecimal and in host byte order.
+const ROUTES: &str = "/proc/net/route";
+
+/// A subnet as its first address and prefix length.
+type Subnet = (Ipv4Addr, u8);
+
+impl Docker {
+    /// Makes the room's network unless it is there already as it should be.
+    ///
+    /// # Errors
+    /// [`FaultCode::NameTaken`] when something foreign bears its name, [`FaultCode::NoSubnet`] when the pool is used
+    /// up, otherwise when the engine fails.
+    pub async fn ensure_network(&self, room: &RoomName, session: u64, egress: Egress) -> Result<(), Fault> {
+        let _choosing = self.inner.subnets.lock().await;
+        let networks = self.networks().await?;
+        if let Some(found) = self.room_network(&networks, room)? {
+            if found.internal.unwrap_or_default() == (egress == Egress::Closed) {
+                return Ok(());
+            }
+            self.remove_network_by_id(room, found).await?;
+        }
+        let used = self.used(&networks);
+        for subnet in self.inner.options.network.subnets() {
+            if used.iter().any(|other| overlap(*other, subnet)) {
+                continue;
+            }
+            match self.create_network(room, session, egress, subnet).await {
+                // Somebody else took it between our look and now, or the engine knows of a use that we do not see.
+                Err(trouble) if trouble.mentions("overlap") => {}
+                Err(trouble) if trouble.mentions("same bridge name") || trouble.is_conflict() => {
+                    return self.made_by_another(room, trouble).await;
+                }
+                result => return result.map_err(Fault::from),
+            }
+        }
+        Err(self.no_subnet())
+    }
+
+    /// Removes the room's network unless it is gone.
+    ///
+    /// # Errors
+    /// [`FaultCode::NameTaken`] when it is not this instance's, otherwise when the engine fails or seats still use it.
+    pub async fn remove_network(&self, room: &RoomName) -> Result<(), Fault> {
+        let networks = self.networks().await?;
+        match self.room_network(&networks, room)? {
+            Some(found) => self.remove_network_by_id(room, found).await,
+            None => Ok(()),
+        }
+    }
+
+    /// How many rooms' subnets of the pool are free, and how many there are.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn subnets_free(&self) -> Result<(usize, usize), Fault> {
+        let used = self.used(&self.networks().await?);
+        let pool = self.inner.options.network;
+        let free = pool
+            .subnets()
+            .filter(|subnet| !used.iter().any(|other| overlap(*other, *subnet)));
+        Ok((free.count(), pool.subnets().count()))
+    }
+
+    async fn networks(&self) -> Result<Vec<Network>, Fault> {
+        let call = self.client()?.list_networks(None::<ListNetworksOptions>);
+        Ok(self.read("listing networks", call).await?)
+    }
+
+    /// The room's network among all; a foreign one of its name is a fault.
+    fn room_network<'a>(&self, networks: &'a [Network], room: &RoomName) -> Result<Option<&'a Network>, Fault> {
+        let name = self.inner.names.network(room);
+        let mut named = networks
+            .iter()
+            .filter(|network| network.name.as_deref() == Some(&name))
+            .peekable();
+        if named.peek().is_none() {
+            return Ok(None);
+        }
+        named
+            .find(|network| self.is_rooms(network, room))
+            .map(Some)
+            .ok_or_else(|| foreign(Kind::Network, &name))
+    }
+
+    fn is_rooms(&self, network: &Network, room: &RoomName) -> bool {
+        let label = |name: &str| {
+            network
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(name))
+                .map(String::as_str)
+        };
+        label(LABEL_INSTANCE) == Some(self.inner.options.instance.as_str())
+            && label(LABEL_ROOM) == Some(room.as_str())
+            && label(LABEL_KIND) == Some(Kind::Network.as_str())
+    }
+
+    async fn remove_network_by_id(&self, room: &RoomName, network: &Network) -> Result<(), Fault> {
+        let call = self.client()?.remove_network(network.id.as_deref().unwrap_or_default());
+        self.change(format!("removing the network of room {room}"), call)
+            .await
+            .or_gone()
+            .map(drop)
+    }
+
+    async fn create_network(
+        &self,
+        room: &RoomName,
+        session: u64,
+        egress: Egress,
+        (address, prefix): Subnet,
+    ) -> Result<(), Trouble> {
+        let request = NetworkCreateRequest {
+            name: self.inner.names.network(room),
+            driver: Some("bridge".into()),
+            internal: Some(egress == Egress::Closed),
+            attachable: Some(false),
+            enable_ipv6: Some(false),
+            ipam: Some(Ipam {
+                driver: Some("default".into()),
+                config: Some(vec![IpamConfig {
+                    subnet: Some(format!("{address}/{prefix}")),
+                    ..Default::default()
+                }]),
+                ..Default::default()
+            }),
+            options: Some(HashMap::from([
+                ("com.docker.network.bridge.name".into(), self.bridge(room)),
+                ("com.docker.network.bridge.enable_icc".into(), "false".into()),
+            ])),
+            labels: Some(HashMap::from([
+                (LABEL_INSTANCE.into(), self.inner.options.instance.to_string()),
+                (LABEL_ROOM.into(), room.to_string()),
+                (LABEL_SESSION.into(), session.to_string()),
+                (LABEL_KIND.into(), Kind::Network.as_str().into()),
+            ])),
+            ..Default::default()
+        };
+        let call = self.client()?.create_network(request);
+        self.change(format!("making the network of room {room}"), call)
+            .await
+            .map(drop)
+    }
+
+    /// The engine knows the name or the bridge already: our own earlier attempt, or something foreign.
+    async fn made_by_another(&self, room: &RoomName, trouble: Trouble) -> Result<(), Fault> {
+        let networks = self.networks().await?;
+        match self.room_network(&networks, room)? {
+            Some(_) => Ok(()),
+            None => Err(trouble.fault),
+        }
+    }
+
+    fn bridge(&self, room: &RoomName) -> String {
+        let digest = Sha256::digest(format!("{}/{room}", self.inner.options.instance));
+        format!("lab-{}", &hex(&digest)[..BRIDGE_DIGITS])
+    }
+
+    /// What rooms must not overlap: the engine's networks, and this host's routes when the engine is here.
+    fn used(&self, networks: &[Network]) -> Vec<Subnet> {
+        let configs = networks
+            .iter()
+            .filter_map(|network| network.ipam.as_ref()?.config.as_ref())
+            .flatten();
+        let mut used: Vec<Subnet> = configs
+            .filter_map(|config| parse_subnet(config.subnet.as_deref()?))
+            .collect();
+        if self.is_local() {
+            used.extend(routes(&std::fs::read_to_string(ROUTES).unwrap_or_default()));
+        }
+        used
+    }
+
+    fn no_subnet(&self) -> Fault {
+        let pool = self.inner.options.network;
+        Fault::new(
+            FaultCode::NoSubnet,
+            format!(
+                "no /{} of the pool {}/{} is free for a room",
+                pool.prefix, pool.pool, pool.pool_prefix
+            ),
+        )
+        .hint("Close a room, or set another [network] pool that no network or route of the host overlaps")
+    }
+}
+
+fn parse_subnet(text: &str) -> Option<Subnet> {
+    let (address, prefix) = text.split_once('/')?;
+    Some((
+        address.parse().ok()?,
+        prefix.parse().ok().filter(|prefix| *prefix <= 32)?,
+    ))
+}
+
+fn overlap(a: Subnet, b: Subnet) -> bool {
+    let shorter = a.1.min(b.1);
+    let mask = u32::MAX.checked_shl(32 - u32::from(shorter)).unwrap_or(0);
+    u32::from(a.0) & mask == u32::from(b.0) & mask
+}
+
+/// The subnets in a kernel routing table, the default route left out.
+fn routes(table: &str) -> Vec<Subnet> {
+    let number = |text: &&str| {
+        u32::from_str_radix(text, 16)
+            .ok()
+            .map(|raw| u32::from_be_bytes(raw.to_ne_bytes()))
+    };
+    let route = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let mask = number(columns.get(7)?)?;
+        let prefix = u8::try_from(mask.leading_ones()).ok()?;
+        (prefix != 0).then_some((Ipv4Addr::from(number(columns.get(1)?)?), prefix))
+    };
+    table.lines().skip(1).filter_map(route).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subnets_overlap_when_one_holds_the_other() {
+        let subnet = |text| parse_subnet(text).unwrap();
+        assert!(overlap(subnet("10.0.0.0/8"), subnet("10.208.4.0/22")));
+        assert!(overlap(subnet("10.208.4.0/22"), subnet("10.208.4.128/25")));
+        assert!(!overlap(subnet("10.208.4.0/22"), subnet("10.208.8.0/22")));
+        assert!(overlap(subnet("0.0.0.0/0"), subnet("10.208.8.0/22")));
+    }
+
+    #[test]
+    fn the_kernels_table_is_understood() {
+        let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+            eth0\t00000000\t0100A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+            eth0\t0000D00A\t00000000\t0001\t0\t0\t0\t00FCFFFF\t0\t0\t0\n";
+        assert_eq!(routes(table), [(Ipv4Addr::new(10, 208, 0, 0), 22)]);
+    }
+}

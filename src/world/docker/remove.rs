@@ -1,0 +1,227 @@
+//! Removing containers and workspaces, only with a warrant.
+//!
+//! Invariant 1 ends here: a container goes only if it provably did not run since the evidence of its warrant was
+//! taken; anything doubtful is [`FaultCode::Thawed`] and leaves the workspace. No call here is forced.
+
+use bollard::query_parameters::{InspectContainerOptions, RemoveContainerOptions, RemoveVolumeOptions};
+use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
+
+use super::errors::OrGone;
+use super::evidence::{Watch, nanoseconds, started_after, thawed_before_kill};
+use super::hold::foreign;
+use super::spec::{hex, owner};
+use super::{Docker, carrier};
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::{ContainerId, SeatId};
+use crate::domain::names::Kind;
+use crate::domain::proof::{Discard, Stillness, VerifiedArchive, Warrant};
+use crate::domain::seen::{ContainerSeen, RunState};
+
+impl Docker {
+    /// Removes a seat's container, never its workspace. With a verified archive the container must still be as the
+    /// archive's evidence says, up to its end by our own kill.
+    ///
+    /// # Errors
+    /// [`FaultCode::Thawed`] when it ran meanwhile or that cannot be ruled out; [`FaultCode::Unknown`] when the
+    /// engine did not answer; nothing is lost in either case.
+    pub async fn remove_container(&self, warrant: &Warrant) -> Result<(), Fault> {
+        match warrant {
+            Warrant::Discard(order) => self.remove_discarded(order).await,
+            Warrant::Verified(archive) => match archive.stillness() {
+                Stillness::Absent => self.confirm_absent(archive).await,
+                Stillness::Paused { container, cpu_ns, .. } => self.remove_frozen(archive, container, *cpu_ns).await,
+                Stillness::Stopped { container, .. } => self.remove_stopped(archive, container).await,
+            },
+        }
+    }
+
+    async fn confirm_absent(&self, archive: &VerifiedArchive) -> Result<(), Fault> {
+        let claim = archive.claim();
+        match self.seat_container(&claim.seat, claim.session).await? {
+            None => Ok(()),
+            Some(_) => Err(thawed(&claim.seat, "a container was made after its work was read")),
+        }
+    }
+
+    async fn remove_frozen(&self, archive: &VerifiedArchive, id: &ContainerId, cpu_ns: u64) -> Result<(), Fault> {
+        let seat = &archive.claim().seat;
+        let Stillness::Paused { started_at, .. } = archive.stillness() else {
+            return Err(thawed(seat, "the evidence is not of a frozen seat"));
+        };
+        let mut watch = self.watch(id, started_at)?;
+        let seen = self.agreeing(archive, id).await?;
+        // The time first: what happens between the two is then told among the events that count.
+        let looked = self.engine_time().await?;
+        if self.cpu_ns(&seen).await? != cpu_ns {
+            return Err(thawed(seat, "its CPU time moved"));
+        }
+        let looked_ns = nanoseconds(&looked);
+        self.doom(&seen);
+        self.kill_seen(&seen).await?;
+        let history = watch.until("die", looked_ns).await?;
+        if let Some(what) = thawed_before_kill(&history, looked_ns) {
+            return Err(thawed(seat, &format!("the engine tells of a {what} before its end")));
+        }
+        let died_ns = history.last().map_or(looked_ns, |event| event.at_ns);
+        self.unchanged(archive).await?;
+        self.remove_down(seat, id, &mut watch, died_ns).await
+    }
+
+    /// The engine thaws what it kills, and until the seat's first program is dead the others run, unless they were
+    /// doomed before: a busy one writes in that moment (measured: two of three do). So the workspace is read once more
+    /// after the end, when nothing can run, and must be what the archive holds.
+    async fn unchanged(&self, archive: &VerifiedArchive) -> Result<(), Fault> {
+        let claim = archive.claim();
+        let mut workspace = self.workspace(&claim.seat, claim.session).await?;
+        let (mut hasher, mut bytes) = (Sha256::new(), 0);
+        while let Some(chunk) = workspace.try_next().await? {
+            hasher.update(&chunk);
+            bytes += chunk.len() as u64;
+        }
+        workspace.finish().await?;
+        if bytes != claim.content_bytes || hex(&hasher.finalize()) != claim.content_digest {
+            return Err(thawed(&claim.seat, "its programs wrote while they were killed"));
+        }
+        Ok(())
+    }
+
+    async fn remove_stopped(&self, archive: &VerifiedArchive, id: &ContainerId) -> Result<(), Fault> {
+        let Stillness::Stopped { finished_at, .. } = archive.stillness() else {
+            return Err(thawed(&archive.claim().seat, "the evidence is not of a stopped seat"));
+        };
+        let mut watch = self.watch(id, finished_at)?;
+        self.agreeing(archive, id).await?;
+        self.remove_down(&archive.claim().seat, id, &mut watch, nanoseconds(finished_at))
+            .await
+    }
+
+    /// The container as it is, if it is as the evidence says.
+    async fn agreeing(&self, archive: &VerifiedArchive, id: &ContainerId) -> Result<ContainerSeen, Fault> {
+        let claim = archive.claim();
+        let seen = self.look(id).await?;
+        let same = seen
+            .as_ref()
+            .is_none_or(|seen| seen.seat == claim.seat && seen.session == claim.session);
+        let agrees = same && archive.stillness().agrees_with(seen.as_ref());
+        match seen {
+            None => Err(thawed(&claim.seat, "its container vanished")),
+            Some(seen) if agrees => Ok(seen),
+            Some(seen) => Err(thawed(&claim.seat, &format!("it is {:?} now", seen.state))),
+        }
+    }
+
+    /// Removes a container that is down, and sees in the engine's record that it was not started before it went.
+    async fn remove_down(
+        &self,
+        seat: &SeatId,
+        id: &ContainerId,
+        watch: &mut Watch,
+        down_since_ns: i128,
+    ) -> Result<(), Fault> {
+        let call = self
+            .client()?
+            .remove_container(id.as_str(), None::<RemoveContainerOptions>);
+        match self.change(format!("removing the container of {seat}"), call).await {
+            Err(trouble) if trouble.is_conflict() && !trouble.mentions("already in progress") => {
+                return Err(thawed(seat, &trouble.fault.text));
+            }
+            Err(trouble) if !trouble.is_gone() && !trouble.is_conflict() => return Err(trouble.fault),
+            _ => {}
+        }
+        let history = watch.until("destroy", i128::MIN).await?;
+        match started_after(&history, down_since_ns) {
+            Some(what) => Err(thawed(
+                seat,
+                &format!("the engine tells of a {what} before its removal"),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    async fn remove_discarded(&self, order: &Discard) -> Result<(), Fault> {
+        let seat = &order.seat;
+        let Some(seen) = self.seat_container(seat, order.session).await? else {
+            return Ok(());
+        };
+        if !seen.state.is_down() {
+            self.kill_seen(&seen).await?;
+        }
+        let call = self
+            .client()?
+            .remove_container(seen.id.as_str(), None::<RemoveContainerOptions>);
+        let removed = self.change(format!("removing the container of {seat}"), call).await;
+        removed.or_gone().map(drop)
+    }
+
+    /// Removes a seat's workspace. Its container must be gone: the engine refuses while anything uses it.
+    ///
+    /// # Errors
+    /// [`FaultCode::NameTaken`] when it is not this seat's, [`FaultCode::Engine`] when it is in use.
+    pub async fn remove_volume(&self, warrant: &Warrant) -> Result<(), Fault> {
+        let (seat, session) = (warrant.seat(), warrant.session());
+        if !self.has_volume(seat, session).await? {
+            return Ok(());
+        }
+        let name = self.inner.names.volume(seat, session);
+        let call = self.client()?.remove_volume(&name, None::<RemoveVolumeOptions>);
+        match self.change(format!("removing the workspace of {seat}"), call).await {
+            Err(trouble) if trouble.is_conflict() => {
+                Err(trouble.fault.hint(format!("See `docker ps -a --filter volume={name}`")))
+            }
+            result => result.or_gone().map(drop),
+        }
+    }
+
+    /// Whether the seat's workspace exists.
+    pub(super) async fn has_volume(&self, seat: &SeatId, session: u64) -> Result<bool, Fault> {
+        let name = self.inner.names.volume(seat, session);
+        let call = self.client()?.inspect_volume(&name);
+        let Some(found) = self
+            .read(format!("looking at the workspace of {seat}"), call)
+            .await
+            .or_gone()?
+        else {
+            return Ok(false);
+        };
+        match owner(&self.inner.options.instance, &found.labels, Kind::Volume) {
+            Some(of) if of == (seat.clone(), session) => Ok(true),
+            _ => Err(foreign(Kind::Volume, &name)),
+        }
+    }
+
+    /// Removes a carrier, or a seat's container that was never started. Gone already is fine.
+    ///
+    /// # Errors
+    /// When it is anything else: that is refused.
+    pub async fn reap(&self, id: &ContainerId) -> Result<(), Fault> {
+        let call = self
+            .client()?
+            .inspect_container(id.as_str(), None::<InspectContainerOptions>);
+        let Some(found) = self.read("looking at a container to reap", call).await.or_gone()? else {
+            return Ok(());
+        };
+        let labels = found
+            .config
+            .as_ref()
+            .and_then(|config| config.labels.clone())
+            .unwrap_or_default();
+        let carrier = owner(&self.inner.options.instance, &labels, Kind::Carrier).is_some();
+        let unused = self.seen(found).is_some_and(|seen| seen.state == RunState::Created);
+        if !carrier && !unused {
+            return Err(Fault::new(
+                FaultCode::Engine,
+                format!("container {id} is neither a carrier nor a seat that never ran; it was not touched"),
+            ));
+        }
+        carrier::remove(self, id).await
+    }
+}
+
+fn thawed(seat: &SeatId, why: &str) -> Fault {
+    Fault::new(
+        FaultCode::Thawed,
+        format!("{seat} may have run after its work was read: {why}"),
+    )
+    .hint("Its workspace is kept and archived again")
+}

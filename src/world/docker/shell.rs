@@ -1,0 +1,220 @@
+//! A person's shell inside a seat, run as the seat's own user.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
+use bollard::query_parameters::ContainerArchiveInfoOptionsBuilder;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use super::Docker;
+use super::errors::OrGone;
+use super::inside::kill_in;
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::ContainerId;
+use crate::domain::template::SeatUser;
+
+/// Chunks that wait in either direction; a person is not faster, a flood of output makes the shell wait.
+const CHUNKS_WAITING: usize = 64;
+/// The better shell, when the seat has it.
+const BASH: &str = "/bin/bash";
+/// The one that every seat has.
+const SH: &str = "/bin/sh";
+/// What ends most programs at a prompt: interrupt, then end of input.
+const FAREWELL: &[u8] = b"\x03\x04";
+/// How long a left shell gets to end by itself.
+const FAREWELL_LIMIT: Duration = Duration::from_millis(500);
+
+/// What a person types into a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellInput {
+    /// Bytes for its terminal.
+    Data(Bytes),
+    /// The person's terminal changed its size.
+    Resize {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+}
+
+/// An open shell. Dropping both ends, or only `input`, ends it.
+#[derive(Debug)]
+pub struct Shell {
+    /// What the shell prints; ends when the shell does.
+    pub output: mpsc::Receiver<Bytes>,
+    /// What the person types.
+    pub input: mpsc::Sender<ShellInput>,
+}
+
+impl Docker {
+    /// Opens a shell in a running seat.
+    ///
+    /// # Errors
+    /// When the seat does not run, has no shell, or the engine fails.
+    pub async fn shell(
+        &self,
+        id: &ContainerId,
+        user: SeatUser,
+        workdir: &str,
+        cols: u16,
+        rows: u16,
+    ) -> Result<Shell, Fault> {
+        if self.look(id).await?.is_none() {
+            return Err(Fault::new(FaultCode::Engine, "the seat's container is gone"));
+        }
+        let client = self.client()?.clone();
+        let request = CreateExecOptions {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(true),
+            env: Some(vec!["TERM=xterm-256color".to_owned()]),
+            cmd: Some(vec![self.best_shell(id).await?.to_owned()]),
+            user: Some(format!("{}:{}", user.uid, user.gid)),
+            working_dir: Some(workdir.to_owned()),
+            ..Default::default()
+        };
+        let exec = self
+            .change("making a shell", client.create_exec(id.as_str(), request))
+            .await?
+            .id;
+        let options = StartExecOptions {
+            tty: true,
+            ..Default::default()
+        };
+        let started = self
+            .change("starting a shell", client.start_exec(&exec, Some(options)))
+            .await?;
+        let StartExecResults::Attached { output, input } = started else {
+            return Err(Fault::new(
+                FaultCode::Engine,
+                "starting a shell: the engine did not attach it",
+            ));
+        };
+        let (to_person, from_shell) = mpsc::channel(CHUNKS_WAITING);
+        let (from_person, to_shell) = mpsc::channel(CHUNKS_WAITING);
+        let line = Line {
+            docker: self.clone(),
+            container: id.clone(),
+            exec,
+        };
+        line.resize(cols, rows).await;
+        let session = Session { line, input };
+        tokio::spawn(session.run(output, to_person, to_shell));
+        Ok(Shell {
+            output: from_shell,
+            input: from_person,
+        })
+    }
+
+    /// Looked up from outside: a student may have replaced every program that could be asked.
+    async fn best_shell(&self, id: &ContainerId) -> Result<&'static str, Fault> {
+        let options = ContainerArchiveInfoOptionsBuilder::new().path(BASH).build();
+        let call = self.client()?.get_container_archive_info(id.as_str(), Some(options));
+        let found = self.read("looking for a shell", call).await.or_gone()?;
+        Ok(if found.is_some() { BASH } else { SH })
+    }
+}
+
+type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
+
+/// What names an exec'd shell on the engine.
+struct Line {
+    docker: Docker,
+    container: ContainerId,
+    exec: String,
+}
+
+struct Session {
+    line: Line,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+impl Session {
+    async fn run(
+        mut self,
+        mut output: Output,
+        to_person: mpsc::Sender<Bytes>,
+        mut to_shell: mpsc::Receiver<ShellInput>,
+    ) {
+        loop {
+            tokio::select! {
+                printed = output.next() => match printed {
+                    Some(Ok(chunk)) => if to_person.send(chunk.into_bytes()).await.is_err() { break },
+                    _ => return,
+                },
+                typed = to_shell.recv() => match typed {
+                    Some(ShellInput::Data(bytes)) if self.write(&bytes).await.is_ok() => {}
+                    Some(ShellInput::Resize { cols, rows }) => self.line.resize(cols, rows).await,
+                    _ => break,
+                },
+                () = to_person.closed() => break,
+            }
+        }
+        self.end(output).await;
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.input.write_all(bytes).await?;
+        self.input.flush().await
+    }
+
+    /// The engine leaves an exec'd program running when its terminal is closed, so it is asked to end, then ended.
+    async fn end(mut self, mut output: Output) {
+        if self.write(FAREWELL).await.is_ok() {
+            let ended = async { while let Some(Ok(_)) = output.next().await {} };
+            if tokio::time::timeout(FAREWELL_LIMIT, ended).await.is_ok() {
+                return;
+            }
+        }
+        if let Err(why) = self.line.hang_up().await {
+            tracing::warn!(why, container = %self.line.container, "a left shell may still run in a seat");
+        }
+    }
+}
+
+impl Line {
+    async fn resize(&self, cols: u16, rows: u16) {
+        let Ok(client) = self.docker.client() else { return };
+        let size = ResizeExecOptions {
+            height: rows,
+            width: cols,
+        };
+        if let Err(trouble) = self
+            .docker
+            .change("resizing a shell", client.resize_exec(&self.exec, size))
+            .await
+        {
+            tracing::debug!(fault = %trouble.fault, "a shell keeps its size");
+        }
+    }
+
+    /// Ends the shell's process on the engine's host, which must be this one. Its terminal goes with it.
+    async fn hang_up(&self) -> Result<(), String> {
+        let client = self.docker.client().map_err(|fault| fault.to_string())?;
+        let looked = self
+            .docker
+            .read("looking at a shell", client.inspect_exec(&self.exec))
+            .await;
+        let found = looked.map_err(|trouble| trouble.fault.to_string())?;
+        if found.running != Some(true) {
+            return Ok(());
+        }
+        if !self.docker.is_local() {
+            return Err("the engine is on another host".into());
+        }
+        let pid = found
+            .pid
+            .and_then(|pid| u32::try_from(pid).ok())
+            .ok_or("it has no pid")?;
+        kill_in(&self.container, pid)
+    }
+}

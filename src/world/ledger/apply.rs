@@ -1,0 +1,180 @@
+//! One change of the ledger as SQL. Each but the audit may be done twice with the same end.
+
+use rusqlite::{Connection, ToSql, params};
+use serde::Serialize;
+
+use super::rows::{room_wanted, seat_wanted};
+use crate::domain::ids::SeatId;
+use crate::domain::proof::ArchiveClaim;
+use crate::domain::record::{AuditEntry, Change, Closing, RoomRecord, SeatRecord, Wanted};
+
+/// Makes the changes of one write; the caller sees to it that they hold together.
+pub(super) fn apply_all(db: &Connection, changes: &[Change]) -> rusqlite::Result<()> {
+    changes.iter().try_for_each(|change| apply(db, change))
+}
+
+fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
+    match change {
+        Change::PutRoom(room) => put_room(db, room),
+        Change::AddSeats(seats) => seats.iter().try_for_each(|seat| add_seat(db, seat)),
+        Change::SetWanted {
+            seats,
+            wanted,
+            discard_by,
+        } => seats
+            .iter()
+            .try_for_each(|seat| set_wanted(db, seat, *wanted, discard_by.as_deref())),
+        Change::SetDeadlines(ends) => ends.iter().try_for_each(|(seat, end)| set_deadline(db, seat, *end)),
+        Change::SetClosing(seat, closing) => set_closing(db, seat, closing),
+        Change::AddArchive(claim) => add_archive(db, claim),
+        Change::EndSeat(seat) => end_seat(db, seat),
+        Change::Audit(entry) => add_audit(db, entry),
+    }
+}
+
+fn put_room(db: &Connection, room: &RoomRecord) -> rusqlite::Result<()> {
+    run(
+        db,
+        "INSERT INTO rooms (name, session, template, exam, wanted, ended, opened_unix_ms, opened_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (name) DO UPDATE SET session = ?2, template = ?3, exam = ?4, wanted = ?5, ended = ?6,
+             opened_unix_ms = ?7, opened_by = ?8",
+        params![
+            room.name.as_str(),
+            number(room.session)?,
+            json(&room.template)?,
+            room.exam,
+            room_wanted(room.wanted),
+            room.ended,
+            number(room.opened_unix_ms)?,
+            room.opened_by,
+        ],
+    )
+}
+
+/// A row of the same opening is left alone, one that an earlier opening left behind is replaced.
+fn add_seat(db: &Connection, seat: &SeatRecord) -> rusqlite::Result<()> {
+    let closing = &seat.closing;
+    run(
+        db,
+        "INSERT INTO seats (room, student, session, wanted, route, deadline_unix_ms, discard_by, epoch, stillness,
+             archive, container_removed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (room, student) DO UPDATE SET session = ?3, wanted = ?4, route = ?5, deadline_unix_ms = ?6,
+             discard_by = ?7, epoch = ?8, stillness = ?9, archive = ?10, container_removed = ?11
+         WHERE session < ?3",
+        params![
+            seat.id.room.as_str(),
+            seat.id.student.as_str(),
+            number(seat.session)?,
+            seat_wanted(seat.wanted),
+            seat.route,
+            number(seat.deadline_unix_ms)?,
+            seat.discard_by,
+            number(closing.epoch)?,
+            optional_json(closing.stillness.as_ref())?,
+            optional_json(closing.archive.as_ref())?,
+            closing.container_removed,
+        ],
+    )
+}
+
+fn set_wanted(db: &Connection, seat: &SeatId, wanted: Wanted, discard_by: Option<&str>) -> rusqlite::Result<()> {
+    run(
+        db,
+        "UPDATE seats SET wanted = ?3, discard_by = ?4 WHERE room = ?1 AND student = ?2",
+        params![
+            seat.room.as_str(),
+            seat.student.as_str(),
+            seat_wanted(wanted),
+            discard_by
+        ],
+    )
+}
+
+fn set_deadline(db: &Connection, seat: &SeatId, end_unix_ms: u64) -> rusqlite::Result<()> {
+    run(
+        db,
+        "UPDATE seats SET deadline_unix_ms = ?3 WHERE room = ?1 AND student = ?2",
+        params![seat.room.as_str(), seat.student.as_str(), number(end_unix_ms)?],
+    )
+}
+
+fn set_closing(db: &Connection, seat: &SeatId, closing: &Closing) -> rusqlite::Result<()> {
+    run(
+        db,
+        "UPDATE seats SET epoch = ?3, stillness = ?4, archive = ?5, container_removed = ?6
+         WHERE room = ?1 AND student = ?2",
+        params![
+            seat.room.as_str(),
+            seat.student.as_str(),
+            number(closing.epoch)?,
+            optional_json(closing.stillness.as_ref())?,
+            optional_json(closing.archive.as_ref())?,
+            closing.container_removed,
+        ],
+    )
+}
+
+fn add_archive(db: &Connection, claim: &ArchiveClaim) -> rusqlite::Result<()> {
+    run(
+        db,
+        "INSERT INTO archives (id, room, student, session, epoch, key, bytes, digest, content_bytes, content_digest,
+             created_unix_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
+        params![
+            claim.id.as_str(),
+            claim.seat.room.as_str(),
+            claim.seat.student.as_str(),
+            number(claim.session)?,
+            number(claim.epoch)?,
+            claim.key,
+            number(claim.bytes)?,
+            claim.digest,
+            number(claim.content_bytes)?,
+            claim.content_digest,
+            number(claim.created_unix_ms)?,
+        ],
+    )
+}
+
+fn end_seat(db: &Connection, seat: &SeatId) -> rusqlite::Result<()> {
+    run(
+        db,
+        "DELETE FROM seats WHERE room = ?1 AND student = ?2",
+        params![seat.room.as_str(), seat.student.as_str()],
+    )
+}
+
+fn add_audit(db: &Connection, entry: &AuditEntry) -> rusqlite::Result<()> {
+    run(
+        db,
+        "INSERT INTO audit (unix_ms, uid, user, verb, target, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            number(entry.unix_ms)?,
+            entry.uid,
+            entry.user,
+            entry.verb,
+            entry.target,
+            entry.outcome,
+        ],
+    )
+}
+
+fn run(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+/// SQLite's integers have 63 bits; a larger number is refused instead of turning negative.
+fn number(value: u64) -> rusqlite::Result<i64> {
+    i64::try_from(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+fn json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+fn optional_json<T: Serialize>(value: Option<&T>) -> rusqlite::Result<Option<String>> {
+    value.map(json).transpose()
+}

@@ -1,0 +1,121 @@
+//! The ledger: what is wanted, until when, which archives there are, who did what. An SQLite file of one agent.
+//!
+//! Knows: how the domain's records become rows. Must not know: why they change, or what time it is.
+
+mod apply;
+mod rows;
+mod schema;
+mod trouble;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::command::ArchiveRow;
+use crate::domain::fault::Fault;
+use crate::domain::ids::{InstanceId, RoomName};
+use crate::domain::record::{AuditEntry, Change, LedgerState};
+use trouble::ledger_fault;
+use writer::Pending;
+
+/// Writes that may wait for the thread before the next one waits for a place: a large room closing at once.
+const QUEUE: usize = 1024;
+
+/// One line of the audit trail as it stands in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Its place in the trail, from 1, without gaps.
+    pub seq: u64,
+    /// What it says.
+    pub entry: AuditEntry,
+}
+
+/// A cheap, cloneable way to the ledger. The file is closed when the last handle is gone and all that waits is written.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    path: Arc<PathBuf>,
+    queue: mpsc::Sender<Pending>,
+}
+
+impl Ledger {
+    /// Opens the ledger at `path`, making it and its directory unless they are there, and reads what it holds.
+    /// The instance's identity is made at the first opening. Blocks; meant for the start of the agent.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be made or read, is damaged,
+    /// or was written by a newer labtop.
+    pub fn open(path: &Path) -> Result<(Self, LedgerState, InstanceId), Fault> {
+        let db = schema::open(path)?;
+        let instance = schema::instance(&db, path)?;
+        let state = rows::state(&db).map_err(|error| ledger_fault(path, "read", &error))?;
+        let (queue, pending) = mpsc::channel(QUEUE);
+        let file = path.to_path_buf();
+        thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || writer::serve(db, file, pending))
+            .map_err(|error| trouble::of_file(path, &error))?;
+        let path = Arc::new(path.to_path_buf());
+        Ok((Self { path, queue }, state, instance))
+    }
+
+    /// Makes all of `changes` or none, and returns when they are on the disk. Goes on when the caller does not wait.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when it could not; then none was made.
+    pub async fn write(&self, changes: Vec<Change>) -> Result<(), Fault> {
+        let (reply, done) = oneshot::channel();
+        let sent = self.queue.send(Pending { changes, reply }).await;
+        sent.map_err(|_| trouble::closed(&self.path))?;
+        done.await.map_err(|_| trouble::closed(&self.path))?
+    }
+
+    /// The archives, oldest first, of one room or all.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
+    pub async fn archives(&self, room: Option<RoomName>) -> Result<Vec<ArchiveRow>, Fault> {
+        self.read(move |db| rows::archives(db, room.as_ref())).await
+    }
+
+    /// The audit trail, newest last.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
+    pub async fn audit(&self) -> Result<Vec<AuditRow>, Fault> {
+        self.read(rows::audit).await
+    }
+
+    /// Reads the whole file and says `ok`, or what is wrong with it, one finding a line.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read at all.
+    pub async fn integrity(&self) -> Result<String, Fault> {
+        self.read(|db| {
+            let mut lines: Vec<String> = Vec::new();
+            db.pragma_query(None, "integrity_check", |row| {
+                lines.push(row.get(0)?);
+                Ok(())
+            })?;
+            Ok(lines.join("\n"))
+        })
+        .await
+    }
+
+    /// Runs a reading on a connection of its own, so that a long one delays no write.
+    async fn read<T, F>(&self, read: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let path = Arc::clone(&self.path);
+        let task = tokio::task::spawn_blocking(move || {
+            let db = schema::open_reader(&path)?;
+            read(&db).map_err(|error| ledger_fault(&path, "read", &error))
+        });
+        task.await.map_err(|_| trouble::closed(&self.path))?
+    }
+}

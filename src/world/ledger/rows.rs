@@ -1,0 +1,152 @@
+//! Rows read back into the domain's words. Whatever does not fit them is an error, never a guess.
+
+use rusqlite::types::{FromSqlError, Type};
+use rusqlite::{Connection, Row};
+use serde::de::DeserializeOwned;
+
+use super::AuditRow;
+use crate::domain::command::ArchiveRow;
+use crate::domain::ids::{RoomName, SeatId};
+use crate::domain::record::{AuditEntry, Closing, LedgerState, RoomRecord, RoomWanted, SeatRecord, Wanted};
+
+/// How the ledger writes what a room should be.
+pub(super) fn room_wanted(wanted: RoomWanted) -> &'static str {
+    match wanted {
+        RoomWanted::Open => "open",
+        RoomWanted::Closed => "closed",
+    }
+}
+
+/// How the ledger writes what a seat should be.
+pub(super) fn seat_wanted(wanted: Wanted) -> &'static str {
+    match wanted {
+        Wanted::Running => "running",
+        Wanted::Frozen => "frozen",
+        Wanted::Stopped => "stopped",
+        Wanted::Gone => "gone",
+    }
+}
+
+/// All rooms and seats.
+pub(super) fn state(db: &Connection) -> rusqlite::Result<LedgerState> {
+    Ok(LedgerState {
+        rooms: all(db, "SELECT * FROM rooms ORDER BY name", room)?,
+        seats: all(db, "SELECT * FROM seats ORDER BY room, student", seat)?,
+    })
+}
+
+/// The audit trail, newest last.
+pub(super) fn audit(db: &Connection) -> rusqlite::Result<Vec<AuditRow>> {
+    all(db, "SELECT * FROM audit ORDER BY seq", audit_row)
+}
+
+/// Archives, oldest first, of one room or all. A seat that ran again after it was frozen has one of each freezing: the
+/// older may hold what the newer has lost, so none is left out.
+pub(super) fn archives(db: &Connection, room: Option<&RoomName>) -> rusqlite::Result<Vec<ArchiveRow>> {
+    let mut rows = db.prepare("SELECT * FROM archives WHERE ?1 IS NULL OR room = ?1 ORDER BY created_unix_ms, id")?;
+    rows.query_map([room.map(RoomName::as_str)], archive)?.collect()
+}
+
+fn all<T>(db: &Connection, sql: &str, read: fn(&Row<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<Vec<T>> {
+    db.prepare(sql)?.query_map([], read)?.collect()
+}
+
+fn room(row: &Row<'_>) -> rusqlite::Result<RoomRecord> {
+    Ok(RoomRecord {
+        name: id(row, "name")?,
+        session: count(row, "session")?,
+        template: json(row, "template")?,
+        exam: row.get("exam")?,
+        wanted: word(row, "wanted", &[RoomWanted::Open, RoomWanted::Closed], room_wanted)?,
+        ended: row.get("ended")?,
+        opened_unix_ms: count(row, "opened_unix_ms")?,
+        opened_by: row.get("opened_by")?,
+    })
+}
+
+fn seat(row: &Row<'_>) -> rusqlite::Result<SeatRecord> {
+    const ALL: [Wanted; 4] = [Wanted::Running, Wanted::Frozen, Wanted::Stopped, Wanted::Gone];
+    Ok(SeatRecord {
+        id: SeatId::new(id(row, "room")?, id(row, "student")?),
+        session: count(row, "session")?,
+        wanted: word(row, "wanted", &ALL, seat_wanted)?,
+        route: row.get("route")?,
+        deadline_unix_ms: count(row, "deadline_unix_ms")?,
+        discard_by: row.get("discard_by")?,
+        closing: Closing {
+            epoch: count(row, "epoch")?,
+            stillness: optional_json(row, "stillness")?,
+            archive: optional_json(row, "archive")?,
+            container_removed: row.get("container_removed")?,
+        },
+    })
+}
+
+fn archive(row: &Row<'_>) -> rusqlite::Result<ArchiveRow> {
+    Ok(ArchiveRow {
+        id: id(row, "id")?,
+        room: id(row, "room")?,
+        student: id(row, "student")?,
+        created: utc(row, "created_unix_ms")?,
+        bytes: count(row, "bytes")?,
+        digest: row.get("digest")?,
+        // Only a verified archive is ever added.
+        verified: true,
+        key: row.get("key")?,
+    })
+}
+
+fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+    Ok(AuditRow {
+        seq: count(row, "seq")?,
+        entry: AuditEntry {
+            unix_ms: count(row, "unix_ms")?,
+            uid: row.get("uid")?,
+            user: row.get("user")?,
+            verb: row.get("verb")?,
+            target: row.get("target")?,
+            outcome: row.get("outcome")?,
+        },
+    })
+}
+
+fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|error| unfit(row, column, error))
+}
+
+fn id<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
+where
+    T: TryFrom<String>,
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
+    T::try_from(row.get(column)?).map_err(|error| unfit(row, column, error))
+}
+
+fn word<T: Copy>(row: &Row<'_>, column: &str, all: &[T], write: fn(T) -> &'static str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    let found = all.iter().copied().find(|value| write(*value) == text);
+    found.ok_or_else(|| unfit(row, column, FromSqlError::InvalidType))
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| unfit(row, column, error))
+}
+
+fn optional_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
+    parsed.map_err(|error| unfit(row, column, error))
+}
+
+fn utc(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
+    let time = jiff::Timestamp::from_millisecond(row.get(column)?);
+    time.map(|time| time.to_string())
+        .map_err(|error| unfit(row, column, error))
+}
+
+fn unfit(row: &Row<'_>, column: &str, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    let index = row.as_ref().column_index(column).unwrap_or(0);
+    rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+}

@@ -1,0 +1,6 @@
+//! Adapters to the outside: each knows one part of the world and the domain, none knows the engine or a screen.
+
+pub mod archive;
+pub mod docker;
+pub mod ledger;
+pub mod meter;

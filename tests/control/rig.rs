@@ -1,0 +1,453 @@
+//! A control in a small world in which everything succeeds unless a test says otherwise.
+//!
+//! Knows what an adapter answers; the test decides when.
+
+use std::collections::BTreeMap;
+
+use labtop::domain::command::{Command, Outcome, Seats};
+use labtop::domain::control::{Control, Input, Now, Rules};
+use labtop::domain::effect::{Effect, Fact, OpId, Task, TicketId, Yield};
+use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
+use labtop::domain::ids::{ContainerId, RoomName, SeatId};
+use labtop::domain::proof::{ArchiveClaim, Readback, Stillness, VerifiedArchive};
+use labtop::domain::record::{Change, LedgerState, RoomRecord, SeatRecord, Wanted};
+use labtop::domain::role::{Actor, Role};
+use labtop::domain::seen::{ContainerSeen, EngineInfo, EngineState, Listing, RunState, VolumeSeen};
+use labtop::domain::settings::RouteAuth;
+use labtop::domain::snapshot::Snapshot;
+use labtop::domain::template::{Egress, SeatUser, Template};
+
+pub fn room(name: &str) -> RoomName {
+    name.parse().unwrap()
+}
+
+pub fn seat(name: &str) -> SeatId {
+    name.parse().unwrap()
+}
+
+/// The container that the rig gives to a seat.
+pub fn id(name: &str) -> ContainerId {
+    let hex = name
+        .bytes()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    hex.parse().unwrap()
+}
+
+/// Why a command was refused, if it was.
+pub fn refused(effects: &[Effect]) -> Option<RefusalCode> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Reply(_, Outcome::Refused { refusal }) => Some(refusal.code),
+        _ => None,
+    })
+}
+
+pub struct Rig {
+    pub control: Control,
+    now: Now,
+    /// Tasks that are not answered yet.
+    pub open: Vec<(OpId, Task)>,
+    /// All tasks so far.
+    pub begun: Vec<Task>,
+    pub world: Listing,
+    pub replies: Vec<(TicketId, Outcome)>,
+    pub written: Vec<Change>,
+    pub refuse_archives_of: Option<SeatId>,
+    notices: Vec<String>,
+    rooms: BTreeMap<RoomName, RoomRecord>,
+    seats: BTreeMap<SeatId, SeatRecord>,
+    tickets: u64,
+}
+
+impl Rig {
+    pub fn restored(ledger: LedgerState) -> Self {
+        Self {
+            control: Control::restore(rules(), ledger),
+            now: Now {
+                unix_ms: 1_800_000_000_000,
+                mono_ms: 1_000,
+            },
+            open: Vec::new(),
+            begun: Vec::new(),
+            world: Listing::default(),
+            replies: Vec::new(),
+            written: Vec::new(),
+            refuse_archives_of: None,
+            notices: Vec::new(),
+            rooms: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            tickets: 0,
+        }
+    }
+
+    /// An agent with an empty ledger that has seen its engine.
+    pub fn new() -> Self {
+        let mut rig = Self::restored(LedgerState::default());
+        rig.engine_rises();
+        rig.settle();
+        rig
+    }
+
+    /// The same with an open room of numbered seats.
+    pub fn with_room(name: &str, seats: u32) -> Self {
+        let mut rig = Self::new();
+        rig.ask(Command::OpenRoom {
+            room: room(name),
+            template: None,
+            seats: Seats::Numbered(seats),
+            minutes: None,
+            exam: false,
+            dry_run: false,
+        });
+        rig.settle();
+        assert!(matches!(rig.outcome(), Some(Outcome::Done { .. })), "{:?}", rig.replies);
+        rig.replies.clear();
+        rig.begun.clear();
+        rig
+    }
+
+    /// The next life: the ledger and the engine are as they were, the rest is forgotten.
+    pub fn restarted(self) -> Self {
+        let ledger = LedgerState {
+            rooms: self.rooms.values().cloned().collect(),
+            seats: self.seats.values().cloned().collect(),
+        };
+        let mut next = Self::restored(ledger);
+        (next.now, next.world, next.rooms, next.seats) = (self.now, self.world, self.rooms, self.seats);
+        next.engine_rises();
+        next.settle();
+        next.begun.clear();
+        next
+    }
+
+    pub fn ask(&mut self, command: Command) -> Vec<Effect> {
+        self.ask_as(Role::Admin, command)
+    }
+
+    pub fn ask_as(&mut self, role: Role, command: Command) -> Vec<Effect> {
+        self.tickets += 1;
+        let actor = Actor {
+            uid: 1_000,
+            name: "kim".into(),
+            role,
+        };
+        self.feed(Input::Command(TicketId(self.tickets), actor, command))
+    }
+
+    pub fn tell(&mut self, fact: Fact) {
+        self.feed(Input::Fact(fact));
+    }
+
+    fn feed(&mut self, input: Input) -> Vec<Effect> {
+        let effects = self.control.handle(self.now, input);
+        for effect in &effects {
+            match effect.clone() {
+                Effect::Run(op, task) => {
+                    self.begun.push(task.clone());
+                    self.open.push((op, task));
+                }
+                Effect::Reply(ticket, outcome) => self.replies.push((ticket, outcome)),
+                Effect::Tell(notice) => self.notices.push(notice.text),
+                Effect::Cancel(_) | Effect::Progress(..) => {}
+            }
+        }
+        effects
+    }
+
+    /// Lets time pass second by second; what is begun meanwhile stays open.
+    pub fn pass(&mut self, ms: u64) {
+        let end = self.now.mono_ms + ms;
+        while self.now.mono_ms < end {
+            let step = 1_000.min(end - self.now.mono_ms);
+            self.now.mono_ms += step;
+            self.now.unix_ms += step;
+            self.feed(Input::Tick);
+        }
+    }
+
+    /// The wall clock jumps.
+    pub fn jump(&mut self, ms: u64) {
+        self.now.unix_ms += ms;
+    }
+
+    pub fn tasks(&self) -> impl Iterator<Item = &Task> {
+        self.open.iter().map(|(_, task)| task)
+    }
+
+    /// Ends the first open task that is meant in the given way.
+    pub fn done_first(&mut self, which: impl Fn(&Task) -> bool, result: Result<Yield, Fault>) {
+        let at = self.open.iter().position(|(_, task)| which(task));
+        let at = at.unwrap_or_else(|| panic!("no such task among {:?}", self.open));
+        let (op, task) = self.open.remove(at);
+        if let (Task::Write(changes), Ok(_)) = (task, &result) {
+            self.apply(changes);
+        }
+        self.tell(Fact::Done(op, result));
+    }
+
+    /// Does everything that is open, in order, until nothing is.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            if self.open.is_empty() {
+                return;
+            }
+            self.next();
+        }
+        panic!("it does not settle: {:?}", self.open);
+    }
+
+    /// Does what is open, in order, until a task of that kind is open.
+    pub fn run_until(&mut self, which: impl Fn(&Task) -> bool) {
+        while !self.tasks().any(&which) {
+            assert!(!self.open.is_empty(), "nothing is under way");
+            self.next();
+        }
+    }
+
+    fn next(&mut self) {
+        let (op, task) = self.open.remove(0);
+        let result = self.perform(task);
+        self.tell(Fact::Done(op, result));
+    }
+
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.replies.last().map(|(_, outcome)| outcome)
+    }
+
+    /// Whether nothing of this instance is left on the engine.
+    pub fn is_bare(&self) -> bool {
+        self.world == Listing::default()
+    }
+
+    pub fn was_told(&self, words: &str) -> bool {
+        self.notices.iter().any(|text| text.contains(words))
+    }
+
+    pub fn ledger_wanted(&self, name: &str) -> Option<Wanted> {
+        self.seats.get(&seat(name)).map(|row| row.wanted)
+    }
+
+    /// Openings that were written, each once.
+    pub fn sessions_written(&self) -> Vec<u64> {
+        let mut sessions: Vec<u64> = self.rooms.values().map(|room| room.session).collect();
+        sessions.extend(self.seats.values().map(|seat| seat.session));
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let instance = "6f1b7a52-0000-4000-8000-000000000000".parse().unwrap();
+        self.control.snapshot(1, &instance, String::new())
+    }
+
+    pub fn engine_falls(&mut self) {
+        self.tell(Fact::Engine(EngineState::Down("it was stopped".into())));
+    }
+
+    pub fn engine_rises(&mut self) {
+        self.tell(Fact::Engine(EngineState::Up(EngineInfo {
+            version: "20.10".into(),
+            api: "1.41".into(),
+        })));
+    }
+
+    /// The container of a seat in a state.
+    pub fn container(&self, name: &str, state: RunState) -> ContainerSeen {
+        ContainerSeen {
+            id: id(name),
+            seat: seat(name),
+            session: self.seats.get(&seat(name)).map_or(1, |row| row.session),
+            state,
+            started_at: "1".into(),
+            finished_at: "0".into(),
+            exit_code: 0,
+            oom_killed: false,
+            address: None,
+            pid: None,
+            spec: String::new(),
+        }
+    }
+
+    fn apply(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.written.push(change.clone());
+            match change {
+                Change::PutRoom(row) => drop(self.rooms.insert(row.name.clone(), row)),
+                Change::AddSeats(rows) => {
+                    for row in rows {
+                        self.seats.entry(row.id.clone()).or_insert(row);
+                    }
+                }
+                Change::SetWanted {
+                    seats,
+                    wanted,
+                    discard_by,
+                } => {
+                    for row in self.seats.values_mut().filter(|row| seats.contains(&row.id)) {
+                        row.wanted = wanted;
+                        row.discard_by.clone_from(&discard_by);
+                    }
+                }
+                Change::SetDeadlines(ends) => {
+                    for (id, end) in ends {
+                        self.seats.entry(id).and_modify(|row| row.deadline_unix_ms = end);
+                    }
+                }
+                Change::SetClosing(id, closing) => drop(self.seats.entry(id).and_modify(|row| row.closing = closing)),
+                Change::EndSeat(id) => drop(self.seats.remove(&id)),
+                Change::AddArchive(_) | Change::Audit(_) => {}
+            }
+        }
+    }
+
+    fn see(&mut self, seat: &SeatId, state: RunState) -> Yield {
+        let there = self.world.containers.iter_mut().find(|c| c.seat == *seat);
+        there.map_or(Yield::Nothing, |c| {
+            c.state = state;
+            Yield::Seen(c.clone())
+        })
+    }
+
+    fn perform(&mut self, task: Task) -> Result<Yield, Fault> {
+        Ok(match task {
+            Task::Write(changes) => {
+                self.apply(changes);
+                Yield::Nothing
+            }
+            Task::List => Yield::Listed(self.world.clone()),
+            Task::EnsureNetwork { room, .. } => {
+                self.world.networks.push(room);
+                Yield::Nothing
+            }
+            Task::RemoveNetwork(room) => {
+                self.world.networks.retain(|name| *name != room);
+                Yield::Nothing
+            }
+            Task::Provision(order) => {
+                let mut made = self.container(&order.seat.to_string(), RunState::Running);
+                made.session = order.session;
+                self.world.containers.retain(|c| c.seat != order.seat);
+                self.world.containers.push(made.clone());
+                self.world.volumes.push(VolumeSeen {
+                    seat: order.seat,
+                    session: order.session,
+                });
+                Yield::Seen(made)
+            }
+            Task::Probe(..) => Yield::Ready,
+            Task::Start(seat, _) | Task::Thaw(seat, _) | Task::Restart(seat, _) => self.see(&seat, RunState::Running),
+            Task::Freeze(seat, _) => self.see(&seat, RunState::Paused),
+            Task::Kill(seat, _) => self.see(&seat, RunState::Exited),
+            Task::Hold { seat, .. } => match self.see(&seat, RunState::Paused) {
+                Yield::Seen(c) => {
+                    let evidence = Stillness::Paused {
+                        container: c.id.clone(),
+                        started_at: c.started_at.clone(),
+                        cpu_ns: 1,
+                    };
+                    Yield::Held(Some(c), evidence)
+                }
+                _ => Yield::Held(None, Stillness::Absent),
+            },
+            Task::Archive { seat, session, epoch } => {
+                if self.refuse_archives_of.as_ref() == Some(&seat) {
+                    return Err(Fault::new(FaultCode::Store, "507, bucket quota"));
+                }
+                Yield::Stored(claim(seat, session, epoch))
+            }
+            Task::Verify { claim, stillness } => {
+                let back = Readback {
+                    bytes: claim.bytes,
+                    digest: claim.digest.clone(),
+                    content_bytes: claim.content_bytes,
+                    content_digest: claim.content_digest.clone(),
+                };
+                Yield::Verified(VerifiedArchive::prove(claim, stillness, &back)?)
+            }
+            Task::RemoveContainer(warrant) => {
+                self.world.containers.retain(|c| c.seat != *warrant.seat());
+                Yield::Nothing
+            }
+            Task::RemoveVolume(warrant) => {
+                self.world.volumes.retain(|v| v.seat != *warrant.seat());
+                Yield::Nothing
+            }
+            Task::Preflight { .. } | Task::Reap(_) => Yield::Nothing,
+        })
+    }
+}
+
+/// Which rooms a task names.
+pub fn names_of(task: &Task) -> Vec<RoomName> {
+    match task {
+        Task::Write(changes) => changes.iter().flat_map(names_in).collect(),
+        Task::List | Task::Reap(_) => Vec::new(),
+        Task::Preflight { room, .. } | Task::EnsureNetwork { room, .. } | Task::RemoveNetwork(room) => {
+            vec![room.clone()]
+        }
+        Task::Provision(order) | Task::Probe(order, _) => vec![order.seat.room.clone()],
+        Task::Start(seat, _)
+        | Task::Freeze(seat, _)
+        | Task::Thaw(seat, _)
+        | Task::Kill(seat, _)
+        | Task::Restart(seat, _)
+        | Task::Hold { seat, .. }
+        | Task::Archive { seat, .. } => vec![seat.room.clone()],
+        Task::Verify { claim, .. } => vec![claim.seat.room.clone()],
+        Task::RemoveContainer(warrant) | Task::RemoveVolume(warrant) => vec![warrant.seat().room.clone()],
+    }
+}
+
+fn names_in(change: &Change) -> Vec<RoomName> {
+    match change {
+        Change::PutRoom(row) => vec![row.name.clone()],
+        Change::AddSeats(rows) => rows.iter().map(|row| row.id.room.clone()).collect(),
+        Change::SetWanted { seats, .. } => seats.iter().map(|id| id.room.clone()).collect(),
+        Change::SetDeadlines(ends) => ends.iter().map(|(id, _)| id.room.clone()).collect(),
+        Change::SetClosing(id, _) | Change::EndSeat(id) => vec![id.room.clone()],
+        Change::AddArchive(claim) => vec![claim.seat.room.clone()],
+        Change::Audit(entry) => vec![entry.target.split('/').next().unwrap().parse().unwrap()],
+    }
+}
+
+fn claim(seat: SeatId, session: u64, epoch: u64) -> ArchiveClaim {
+    ArchiveClaim {
+        id: format!("arc-{session}-{epoch}").parse().unwrap(),
+        key: format!("{seat}/{epoch}"),
+        seat,
+        session,
+        epoch,
+        bytes: 1,
+        digest: "d".into(),
+        content_bytes: 1,
+        content_digest: "c".into(),
+        created_unix_ms: 0,
+    }
+}
+
+fn rules() -> Rules {
+    let template = Template {
+        name: "t".parse().unwrap(),
+        image: "image".into(),
+        command: Vec::new(),
+        user: SeatUser { uid: 1000, gid: 1000 },
+        port: None,
+        memory_bytes: 1,
+        millicpus: 1000,
+        pids: 10,
+        nofile: 10,
+        network: Egress::Open,
+        workspace: "/workspace".into(),
+        minutes: 180,
+        starter: None,
+        env: BTreeMap::new(),
+        cap_add: Vec::new(),
+        read_only: false,
+        runtime: None,
+    };
+    Rules {
+        default_template: template.name.clone(),
+        templates: BTreeMap::from([(template.name.clone(), template)]),
+        auth: RouteAuth::Gateway,
+    }
+}
