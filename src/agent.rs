@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::control::{Control, Rules};
@@ -24,13 +25,17 @@ use crate::world::ledger::Ledger;
 /// next command of a script to find it warm.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Where an agent lives.
+/// Where an agent lives, and how.
 #[derive(Debug, Clone)]
 pub struct Home {
     /// Its state directory.
     pub state: PathBuf,
     /// Its socket.
     pub socket: PathBuf,
+    /// Whether it ends by itself when nobody needs it.
+    pub detached: bool,
+    /// Whether open rooms are taken to another engine than the one that they were opened on.
+    pub accept_engine: bool,
 }
 
 /// Why an agent did not run.
@@ -48,20 +53,20 @@ pub enum AgentError {
 ///
 /// # Errors
 /// When the state directory is held by another agent, or cannot be used.
-pub async fn run(home: &Home, settings: &Settings, detached: bool) -> Result<(), AgentError> {
+pub async fn run(home: &Home, settings: &Settings) -> Result<(), AgentError> {
     private_directory(&home.state).map_err(anyhow::Error::new)?;
     let _lock = Lock::take(&home.state)?;
-    Ok(serve(home, settings, detached).await?)
+    Ok(serve(home, settings).await?)
 }
 
-async fn serve(home: &Home, settings: &Settings, detached: bool) -> anyhow::Result<()> {
+async fn serve(home: &Home, settings: &Settings) -> anyhow::Result<()> {
     let (ledger, state, instance) = Ledger::open(&home.state.join("ledger.db"))?;
     let world = world(settings, &instance, ledger)?;
-    let control = Control::restore(rules(settings), state);
+    let control = Control::restore(rules(settings, home.accept_engine), state);
     // The lock is held, so whatever is at the socket's path is left over.
     let listener = server::bind(&home.socket)?;
     let shutdown = CancellationToken::new();
-    let engine = engine::start(control, instance.clone(), world, shutdown.clone());
+    let mut engine = engine::start(control, instance.clone(), world, shutdown.clone());
     tracing::info!(%instance, socket = %home.socket.display(), "the agent is up");
     let served = tokio::spawn(server::serve(
         listener,
@@ -69,22 +74,23 @@ async fn serve(home: &Home, settings: &Settings, detached: bool) -> anyhow::Resu
         instance,
         shutdown.clone(),
     ));
-    until_over(&engine, detached).await?;
+    let over = until_over(&mut engine, home.detached).await;
     // The socket goes first, so that a client that comes now starts a new agent instead of asking a dying one.
     server::unbind(&home.socket);
     shutdown.cancel();
     let _ = served.await;
+    over?;
     let _ = engine.task.await;
     tracing::info!("the agent is down");
     Ok(())
 }
 
-async fn until_over(engine: &Engine, detached: bool) -> anyhow::Result<()> {
+async fn until_over(engine: &mut Engine, detached: bool) -> anyhow::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     // A hang-up of the terminal that it was started from does not concern it.
     let mut hangup = signal(SignalKind::hangup())?;
-    let deserted = deserted(engine, detached);
+    let deserted = deserted(engine.idle.clone(), engine.handle.attached(), detached);
     tokio::pin!(deserted);
     loop {
         tokio::select! {
@@ -92,17 +98,20 @@ async fn until_over(engine: &Engine, detached: bool) -> anyhow::Result<()> {
             _ = int.recv() => break,
             _ = hangup.recv() => {}
             () = &mut deserted => break,
+            ended = &mut engine.task => {
+                ended.context("the agent's engine failed; its log says why")?;
+                anyhow::bail!("the agent's engine ended by itself; its log says why");
+            }
         }
     }
     Ok(())
 }
 
 /// Ends when nothing has been wanted of a detached agent for a while; never for one that was started to stay.
-async fn deserted(engine: &Engine, detached: bool) {
+async fn deserted(mut idle: watch::Receiver<bool>, mut attached: watch::Receiver<usize>, detached: bool) {
     if !detached {
         return std::future::pending().await;
     }
-    let (mut idle, mut attached) = (engine.idle.clone(), engine.handle.attached());
     loop {
         let busy = !*idle.borrow_and_update() || *attached.borrow_and_update() > 0;
         let changed = async {
@@ -142,11 +151,12 @@ fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger) -> anyhow::
     ))
 }
 
-fn rules(settings: &Settings) -> Rules {
+fn rules(settings: &Settings, accept_engine: bool) -> Rules {
     Rules {
         templates: settings.templates.clone(),
         default_template: settings.default_template.clone(),
         auth: settings.routing.auth,
+        accept_engine,
     }
 }
 

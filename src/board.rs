@@ -19,7 +19,7 @@ use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::SeatId;
 use crate::domain::settings::UiSettings;
 use crate::tui::port::{Inbound, JobId, Outbound, StreamId};
-use crate::tui::{self, BoardError, Exit, Tty};
+use crate::tui::{self, BoardError, Exit};
 use crate::wire::client::{CallError, Client, ConnectError, RunEvent, WatchEvent};
 
 /// News that may wait for the board; then the agent's snapshots are skipped, which is what they are made for.
@@ -43,7 +43,7 @@ pub async fn show(client: Client, config: Option<&Path>, ui: UiSettings) -> Resu
     let mut parts = JoinSet::new();
     parts.spawn(listen(client.clone(), config.map(Path::to_owned), news.clone()));
     let obeying = parts.spawn(obey(client.clone(), orders_in, news));
-    let in_shell = async |seat: SeatId, _: &mut Tty| {
+    let in_shell = async |seat: SeatId| {
         let ended = shell::shell_session(&client, &seat).await;
         ended.map_err(|error| Fault::new(FaultCode::Engine, error.to_string()))
     };

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use labtop::agent::{self, AgentError};
-use labtop::cli::{self, Cli, ConfigVerb, Exit, Problem, Verb};
+use labtop::cli::{self, AgentArgs, Cli, ConfigVerb, Exit, Problem, Verb};
 use labtop::config::{self, Loaded};
 use labtop::paths::Paths;
 use labtop::{board, demo, log};
@@ -28,7 +28,7 @@ fn story(cli: Cli) -> Result<ExitCode, Problem> {
     match cli.verb {
         Some(Verb::Client(verb)) => Ok(runtime()?.block_on(cli::run(verb, config))),
         Some(Verb::Config { verb }) => configuration(verb, config),
-        Some(Verb::Agent(args)) => agent(args.detached, config),
+        Some(Verb::Agent(args)) => agent(args, config),
         Some(Verb::Demo(args)) => {
             let (loaded, _log) = client_part(config, "demo.log")?;
             runtime()?.block_on(demo::run(&args, config, &loaded, is_terminal()))
@@ -40,7 +40,8 @@ fn story(cli: Cli) -> Result<ExitCode, Problem> {
     }
 }
 
-fn agent(detached: bool, config: Option<&Path>) -> Result<ExitCode, Problem> {
+fn agent(args: AgentArgs, config: Option<&Path>) -> Result<ExitCode, Problem> {
+    let detached = args.detached;
     if detached {
         cli::attach::become_detached();
     }
@@ -54,8 +55,10 @@ fn agent(detached: bool, config: Option<&Path>) -> Result<ExitCode, Problem> {
     let home = agent::Home {
         state: paths.state,
         socket: paths.socket,
+        detached,
+        accept_engine: args.accept_engine,
     };
-    match runtime()?.block_on(agent::run(&home, &loaded.settings, detached)) {
+    match runtime()?.block_on(agent::run(&home, &loaded.settings)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // Two clients started one each; the other one serves both.
         Err(AgentError::Held(_)) if detached => Ok(ExitCode::SUCCESS),

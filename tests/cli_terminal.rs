@@ -215,10 +215,10 @@ async fn a_log_on_a_terminal_is_shown_and_not_obeyed() {
     let (lines, stream) = mpsc::channel(4);
     reply.send(Ok(stream)).unwrap();
     lines
-        .send(Bytes::from_static(b"a\x1b]0;owned\x07\x1b[2J\xc3"))
+        .send(Ok(Bytes::from_static(b"a\x1b]0;owned\x07\x1b[2J\xc3")))
         .await
         .unwrap();
-    lines.send(Bytes::from_static(b"\xa9 end\n")).await.unwrap();
+    lines.send(Ok(Bytes::from_static(b"\xa9 end\n"))).await.unwrap();
     drop(lines);
     let (text, code) = terminal.ends().await;
     assert_eq!(code, 0);

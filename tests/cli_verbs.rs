@@ -407,7 +407,7 @@ async fn a_log_goes_untouched_into_a_pipe() {
         };
         let (lines, stream) = mpsc::channel(4);
         reply.send(Ok(stream)).unwrap();
-        lines.send(Bytes::from_static(b"\x1b[2Jhi\xff\r\n")).await.unwrap();
+        lines.send(Ok(Bytes::from_static(b"\x1b[2Jhi\xff\r\n"))).await.unwrap();
         (seat.to_string(), tail, follow)
     };
     let (asked, output) = tokio::join!(answering, labtop(&served, "seat logs r/an"));

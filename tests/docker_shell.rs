@@ -83,14 +83,14 @@ async fn logs_begin_at_their_tail_and_end_with_the_container() {
     let mut log = lab.docker.logs(&id, 100, true).await.unwrap();
     let mut text = String::new();
     while !text.contains("oops") {
-        text.push_str(&String::from_utf8_lossy(&log.recv().await.unwrap()));
+        text.push_str(&String::from_utf8_lossy(&log.recv().await.unwrap().unwrap()));
     }
     lab.docker.kill(&id).await.unwrap();
     while log.recv().await.is_some() {}
     let mut log = lab.docker.logs(&id, 3, false).await.unwrap();
     let mut tail = String::new();
     while let Some(line) = log.recv().await {
-        tail.push_str(&String::from_utf8_lossy(&line));
+        tail.push_str(&String::from_utf8_lossy(&line.unwrap()));
     }
     assert_eq!(tail.lines().count(), 3, "{tail}");
     assert!(lab.docker.logs(&"ab".parse().unwrap(), 3, false).await.is_err());

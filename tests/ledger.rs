@@ -69,6 +69,7 @@ fn seat(id: SeatId, session: u64) -> SeatRecord {
         id,
         session,
         wanted: Wanted::Running,
+        made: false,
         deadline_unix_ms: 1_790_000_000_000 + session,
         discard_by: None,
         closing: Closing::default(),
@@ -133,6 +134,7 @@ struct Model {
     seats: BTreeMap<SeatId, SeatRecord>,
     archives: BTreeMap<String, ArchiveClaim>,
     audit: Vec<AuditEntry>,
+    engine: Option<String>,
 }
 
 impl Model {
@@ -170,6 +172,8 @@ impl Model {
             Change::AddArchive(claim) => drop(self.archives.entry(claim.id.to_string()).or_insert(claim)),
             Change::EndSeat(id) => drop(self.seats.remove(&id)),
             Change::Audit(entry) => self.audit.push(entry),
+            Change::SetMade(seats) => self.each(&seats, |seat| seat.made = true),
+            Change::SetEngine(id) => self.engine = Some(id),
         }
     }
 
@@ -192,6 +196,7 @@ impl Model {
         LedgerState {
             rooms: self.rooms.values().cloned().collect(),
             seats: self.seats.values().cloned().collect(),
+            engine: self.engine.clone(),
         }
     }
 }
@@ -221,6 +226,8 @@ fn any_change() -> impl Strategy<Value = Change> {
         (any_seat(), 0..3_u64).prop_map(|(id, attempt)| Change::AddArchive(claim(&id, attempt))),
         any_seat().prop_map(Change::EndSeat),
         (0..100_u64).prop_map(|n| Change::Audit(audit(n))),
+        prop::collection::vec(any_seat(), 0..3).prop_map(Change::SetMade),
+        "[A-Z]{0,4}".prop_map(Change::SetEngine),
     ]
 }
 

@@ -246,8 +246,8 @@ async fn a_log_is_bytes_until_its_end() {
         assert_eq!((tail, follow), (7, true));
         let (lines, stream) = mpsc::channel(1);
         reply.send(Ok(stream)).unwrap();
-        lines.send(big).await.unwrap();
-        lines.send(Bytes::from_static(b"\xff end")).await.unwrap();
+        lines.send(Ok(big)).await.unwrap();
+        lines.send(Ok(Bytes::from_static(b"\xff end"))).await.unwrap();
         fake
     });
     let mut logs = within(client.logs("demo/an".parse().unwrap(), 7, true)).await.unwrap();

@@ -105,6 +105,10 @@ pub struct AgentArgs {
     /// End by itself when no room is open and nobody is attached.
     #[arg(long, hide = true)]
     pub detached: bool,
+    /// Take the open rooms to this engine although they were opened on another one: once, after the engine was
+    /// installed anew. Seats are made again there; what was in them on the other engine stays there.
+    #[arg(long)]
+    pub accept_engine: bool,
 }
 
 /// `labtop demo`.

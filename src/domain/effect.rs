@@ -147,6 +147,8 @@ pub enum Fact {
     Progress(OpId, String),
     /// The engine told of a container's state.
     Seen(ContainerSeen),
+    /// The engine told of a container, which could not be looked at then.
+    Unclear(ContainerId),
     /// A container is no more.
     Vanished(ContainerId),
     /// Something ran in, or wrote to, a container (thaw, start, copy into it).

@@ -25,8 +25,8 @@ pub struct View<'a> {
     pub verified: Option<&'a VerifiedArchive>,
 }
 
-/// What to do next with a seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What to do next with a seat. The steps of a closing stand last, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// Nothing: it is as it should be.
     Rest,
@@ -60,6 +60,14 @@ pub enum Step {
     End,
 }
 
+impl Step {
+    /// Whether it belongs to a closing.
+    #[must_use]
+    pub fn closes(self) -> bool {
+        self >= Self::Hold
+    }
+}
+
 /// Decides the next step of a seat.
 #[must_use]
 pub fn next(view: &View<'_>) -> Step {
@@ -78,10 +86,11 @@ pub fn next(view: &View<'_>) -> Step {
         Wanted::Running => match state {
             None | Some(RunState::Created) => Step::Provision,
             Some(RunState::Paused) => Step::Thaw,
-            Some(RunState::Exited) => Step::Start,
+            // The engine refuses to start what it failed to take away, and says so.
+            Some(RunState::Exited | RunState::Dead) => Step::Start,
             Some(RunState::Running) if view.restart => Step::Restart,
             Some(RunState::Running) if !view.ready => Step::Probe,
-            Some(RunState::Running | RunState::Dead) => Step::Rest,
+            Some(RunState::Running) => Step::Rest,
         },
     }
 }
@@ -138,6 +147,7 @@ mod tests {
             id: "a/s01".parse().unwrap(),
             session: 1,
             wanted,
+            made: true,
             route: String::new(),
             deadline_unix_ms: 0,
             discard_by: None,

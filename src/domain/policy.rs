@@ -14,6 +14,8 @@ pub const ATTEMPTS_BEFORE_TOLD: u32 = 3;
 pub const STABLE_AFTER_MS: u64 = 60_000;
 /// How long a lease's end is announced before it takes effect, also after a start of the agent or a jump of the clock.
 pub const LEASE_WARNING_MS: u64 = 60_000;
+/// How often at most one seat's programs that the kernel killed for memory are told of and audited; all are counted.
+pub const OOM_TOLD_EVERY_MS: u64 = 60_000;
 /// How often everything is listed again, to find what no event told of.
 pub const RELIST_EVERY_MS: u64 = 30_000;
 /// Samples of CPU that a board shows as a line.

@@ -73,6 +73,8 @@ pub struct SeatRecord {
     pub session: u64,
     /// What it should be.
     pub wanted: Wanted,
+    /// Whether a container of it has ever been seen: then there was a workspace, and its absence is a loss.
+    pub made: bool,
     /// Path of its route.
     pub route: String,
     /// When its lease ends, Unix milliseconds.
@@ -116,6 +118,8 @@ pub enum Change {
         /// Who ordered their work to be given up, if anybody.
         discard_by: Option<String>,
     },
+    /// Notes that these seats were made.
+    SetMade(Vec<SeatId>),
     /// Sets the ends of leases.
     SetDeadlines(Vec<(SeatId, u64)>),
     /// Sets how far a closing has come.
@@ -126,6 +130,8 @@ pub enum Change {
     EndSeat(SeatId),
     /// Adds a line to the audit trail.
     Audit(AuditEntry),
+    /// Names the engine that this ledger's rooms are on.
+    SetEngine(String),
 }
 
 /// What the ledger held when the agent started.
@@ -135,4 +141,6 @@ pub struct LedgerState {
     pub rooms: Vec<RoomRecord>,
     /// All seats.
     pub seats: Vec<SeatRecord>,
+    /// The identity of the engine that they are on, as it calls itself; none before the first contact.
+    pub engine: Option<String>,
 }

@@ -72,6 +72,8 @@ pub struct VolumeSeen {
 pub struct Listing {
     /// Seats' containers.
     pub containers: Vec<ContainerSeen>,
+    /// Seats whose containers are there but could not be looked at; what was known of them stands.
+    pub hidden: Vec<SeatId>,
     /// Workspaces.
     pub volumes: Vec<VolumeSeen>,
     /// Rooms that have a network.
@@ -87,6 +89,8 @@ pub struct EngineInfo {
     pub version: String,
     /// The API version spoken with it, such as `1.41`.
     pub api: String,
+    /// Its own identity, which outlives its restarts; may be empty.
+    pub id: String,
 }
 
 /// Whether the engine answers.

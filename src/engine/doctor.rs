@@ -14,6 +14,7 @@ const SUBNETS_LOW: usize = 4;
 pub(super) async fn examine(world: &World, orphans: Vec<String>) -> Vec<Check> {
     vec![
         engine(world).await,
+        limits(world).await,
         subnets(world).await,
         meter(world),
         ledger(world).await,
@@ -30,6 +31,17 @@ async fn engine(world: &World) -> Check {
     match world.docker.hello().await {
         Ok(info) => Check::ok("engine", format!("Docker {} (API {})", info.version, info.api)),
         Err(fault) => failed("engine", fault),
+    }
+}
+
+async fn limits(world: &World) -> Check {
+    match world.docker.unenforced().await {
+        Ok(limits) if limits.is_empty() => Check::ok("limits", "the engine enforces memory, swap, CPU and processes"),
+        Ok(limits) => {
+            let text = format!("the engine does not enforce {}", limits.join(", "));
+            Check::fail("limits", text, "Rooms do not open; see the warnings of `docker info`")
+        }
+        Err(fault) => failed("limits", fault),
     }
 }
 

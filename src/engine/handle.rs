@@ -44,8 +44,9 @@ pub struct ShellSession {
     pub input: mpsc::Sender<ShellInput>,
 }
 
-/// A seat's log, as bytes that nobody has cleaned yet; ends at its end or, when followed, with the container.
-pub type LogStream = mpsc::Receiver<Bytes>;
+/// A seat's log, as bytes that nobody has cleaned yet; ends at its end or, when followed, with the container. A fault is
+/// the last thing in it.
+pub type LogStream = mpsc::Receiver<Result<Bytes, Fault>>;
 
 /// A message to the loop.
 #[derive(Debug)]

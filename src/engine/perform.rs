@@ -3,6 +3,7 @@
 //! Kill, freeze, thaw and the ledger take no permit: they overtake whatever waits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,6 +16,9 @@ use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::SeatId;
 use crate::domain::seen::ContainerSeen;
 use crate::world::archive::Draft;
+
+/// How much more of a workspace is read before that is told: some ten times a second at the speed of an engine.
+const PROGRESS_STEP_BYTES: u64 = 16 << 20;
 
 /// How a task tells how far it is.
 pub(super) type Tell = Arc<dyn Fn(String) + Send + Sync>;
@@ -34,11 +38,15 @@ impl World {
                 let verified = or_cancelled(cancel, self.store.verify(claim, stillness)).await?;
                 Ok(Yield::Verified(verified))
             }
-            Task::Preflight { template, .. } => self
-                .docker
-                .preflight(&template, move |words| tell(words))
-                .await
-                .map(|()| Yield::Nothing),
+            Task::Preflight { template, .. } => {
+                let checked = self.docker.preflight(&template, move |words| tell(words));
+                or_cancelled(cancel, checked).await.map(|()| Yield::Nothing)
+            }
+            Task::RemoveContainer(warrant) => {
+                let _permit = permit(&self.removals, cancel).await?;
+                let removed = Box::pin(self.docker.remove_container(&warrant)).await;
+                removed.map(|()| Yield::Nothing)
+            }
             Task::List => self.docker.list().await.map(Yield::Listed),
             other => Box::pin(self.call(other, cancel)).await,
         }
@@ -71,7 +79,6 @@ impl World {
                 .hold(&seat, session)
                 .await
                 .map(|(container, stillness)| Yield::Held(container, stillness)),
-            Task::RemoveContainer(warrant) => docker.remove_container(&warrant).await.map(|()| Yield::Nothing),
             Task::RemoveVolume(warrant) => docker.remove_volume(&warrant).await.map(|()| Yield::Nothing),
             Task::Reap(id) => docker.reap(&id).await.map(|()| Yield::Nothing),
             // Writes keep an order of their own and never come here; the rest was taken before.
@@ -104,7 +111,13 @@ impl World {
             epoch,
             created_unix_ms,
         };
-        let progress = move |bytes: u64| tell(format!("{} MiB read", bytes >> 20));
+        let told = AtomicU64::new(0);
+        let progress = move |bytes: u64| {
+            let whole = bytes / PROGRESS_STEP_BYTES;
+            if told.swap(whole, Ordering::Relaxed) != whole {
+                tell(format!("{} MiB read", bytes >> 20));
+            }
+        };
         let stored = self.store.put(draft, workspace.by_ref(), progress).await;
         if let Err(fault) = workspace.finish().await {
             tracing::warn!(%fault, "a carrier is left for the next list");

@@ -107,6 +107,14 @@ impl Run {
         loop {
             let wake = Instant::from_std(self.clock.instant(self.control.wake_at_ms()));
             let show = self.published + SNAPSHOT_EVERY;
+            // First, so that a storm of requests and facts does not hold up leases and screens.
+            let now = Instant::now();
+            if now >= wake {
+                self.input(Input::Tick);
+            }
+            if self.stale && now >= show {
+                self.publish();
+            }
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -118,8 +126,8 @@ impl Run {
                         self.fact(fact);
                     }
                 }
-                () = sleep_until(wake) => self.input(Input::Tick),
-                () = sleep_until(show), if self.stale => self.publish(),
+                () = sleep_until(wake) => {}
+                () = sleep_until(show), if self.stale => {}
             }
         }
     }

@@ -13,6 +13,8 @@ use crate::world::docker::{Docker, EngineEvent};
 
 /// Silence after which the engine is asked whether it still lives: a hung one keeps its event stream open.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How long one container may take to be looked at before a whole list is asked for instead.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// Pauses between tries to reach an engine that is away.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
@@ -49,7 +51,7 @@ async fn attend(docker: &Docker, facts: &mpsc::Sender<Fact>) -> Result<(), (Faul
     let _ = facts.send(Fact::Engine(EngineState::Up(info))).await;
     while !facts.is_closed() {
         if let Some(event) = next(docker, &mut events).await.map_err(|fault| (fault, true))? {
-            told(docker, event, facts).await.map_err(|fault| (fault, true))?;
+            told(docker, event, facts).await;
         }
     }
     Ok(())
@@ -71,11 +73,13 @@ where
 }
 
 /// Looks at what changed and tells it.
-async fn told(docker: &Docker, event: EngineEvent, facts: &mpsc::Sender<Fact>) -> Result<(), Fault> {
+async fn told(docker: &Docker, event: EngineEvent, facts: &mpsc::Sender<Fact>) {
     let fact = match event {
-        EngineEvent::Changed(id) => match docker.look(&id).await? {
-            Some(seen) => Fact::Seen(seen),
-            None => Fact::Vanished(id),
+        EngineEvent::Changed(id) => match timeout(LOOK_LIMIT, docker.look(&id)).await {
+            Ok(Ok(Some(seen))) => Fact::Seen(seen),
+            Ok(Ok(None)) => Fact::Vanished(id),
+            // One container that hangs is no reason to call the engine down, nor to hold up the news of the others.
+            Ok(Err(_)) | Err(_) => Fact::Unclear(id),
         },
         EngineEvent::Destroyed(id) => Fact::Vanished(id),
         EngineEvent::Disturbed(id) => Fact::Disturbed(id),
@@ -83,5 +87,4 @@ async fn told(docker: &Docker, event: EngineEvent, facts: &mpsc::Sender<Fact>) -
     };
     // Whether anybody listens is seen before the next one.
     let _ = facts.send(fact).await;
-    Ok(())
 }

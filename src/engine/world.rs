@@ -10,7 +10,9 @@ use crate::world::archive::Store;
 use crate::world::docker::Docker;
 use crate::world::ledger::Ledger;
 
-/// Freezings, removals and the like that run at once: beyond this the engine only queues them itself.
+/// Containers removed at once, apart from other calls: each reads its whole workspace once more, which may take minutes.
+const REMOVALS_IN_FLIGHT: usize = 8;
+/// Freezings, starts and the like that run at once: beyond this the engine only queues them itself.
 const CALLS_IN_FLIGHT: usize = 8;
 
 /// Everything outside that the engine acts on.
@@ -29,6 +31,7 @@ pub struct World {
     pub(super) creations: Arc<Semaphore>,
     pub(super) archives: Arc<Semaphore>,
     pub(super) calls: Arc<Semaphore>,
+    pub(super) removals: Arc<Semaphore>,
 }
 
 impl World {
@@ -51,6 +54,7 @@ impl World {
             creations: Arc::new(Semaphore::new(limits.creations_in_flight)),
             archives: Arc::new(Semaphore::new(limits.archives_in_flight)),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
+            removals: Arc::new(Semaphore::new(REMOVALS_IN_FLIGHT)),
         }
     }
 }

@@ -23,8 +23,8 @@ pub(super) async fn keep(ledger: Ledger, mut begun: mpsc::UnboundedReceiver<Begu
             biased;
             next = begun.recv() => {
                 let Some((op, changes)) = next else { break };
-                let ledger = ledger.clone();
-                under_way.push_back(async move { (op, ledger.write(changes).await) }.boxed());
+                let begun = ledger.begin(changes).await;
+                under_way.push_back(async move { (op, begun.done().await) }.boxed());
             }
             Some((op, written)) = under_way.next() => {
                 let result = written.map(|()| Yield::Nothing);

@@ -27,4 +27,4 @@ pub mod view;
 
 pub use run::{BoardError, Exit, ORDERS_WAITING, run};
 pub use still::draw_text;
-pub use terminal::{Tty, TtyEvent, install_panic_hook};
+pub use terminal::install_panic_hook;

@@ -22,7 +22,7 @@ use crate::domain::settings::UiSettings;
 
 use super::model::{Model, QUIET_AFTER};
 use super::port::{Inbound, Outbound};
-use super::terminal::{Keyboard, TerminalGuard, Tty, is_ours, is_there};
+use super::terminal::{Keyboard, TerminalGuard, is_ours, is_there};
 use super::theme::Look;
 use super::update::{Event, update};
 use super::view;
@@ -217,7 +217,7 @@ impl Board {
 /// Runs the board on this process's terminal until the person leaves or a signal ends it.
 ///
 /// `outbound` should have room for [`ORDERS_WAITING`]; what does not fit is told as failed where it was started.
-/// `shell` gets the raw terminal whenever the person opens a shell in a seat; it returns when that shell ends.
+/// `shell` gets the terminal whenever the person opens a shell in a seat; it returns when that shell ends.
 ///
 /// # Errors
 /// When the terminal cannot be used, `inbound` ends, or some part of the program panics.
@@ -228,7 +228,7 @@ pub async fn run<S>(
     settings: UiSettings,
 ) -> Result<Exit, BoardError>
 where
-    S: AsyncFnMut(SeatId, &mut Tty) -> Result<(), Fault>,
+    S: AsyncFnMut(SeatId) -> Result<(), Fault>,
 {
     let look = Look {
         ascii: settings.ascii,
@@ -252,7 +252,7 @@ where
 /// The board from taking the terminal to giving it back.
 async fn session<S>(look: Look, feed: &mut Feed, shell: &mut S) -> Result<Exit, BoardError>
 where
-    S: AsyncFnMut(SeatId, &mut Tty) -> Result<(), Fault>,
+    S: AsyncFnMut(SeatId) -> Result<(), Fault>,
 {
     let guard = TerminalGuard::take()?;
     // Never dropped: its drop would report a cursor that it cannot show on a terminal that is gone, and panic when
@@ -332,7 +332,7 @@ async fn lend<S>(
     seat: SeatId,
 ) -> Result<Option<Exit>, BoardError>
 where
-    S: AsyncFnMut(SeatId, &mut Tty) -> Result<(), Fault>,
+    S: AsyncFnMut(SeatId) -> Result<(), Fault>,
 {
     guard.lend()?;
     let ended = match in_shell(board, feed, shell, seat.clone()).await? {
@@ -356,19 +356,9 @@ async fn in_shell<S>(
     seat: SeatId,
 ) -> Result<ControlFlow<Exit, Result<(), Fault>>, BoardError>
 where
-    S: AsyncFnMut(SeatId, &mut Tty) -> Result<(), Fault>,
+    S: AsyncFnMut(SeatId) -> Result<(), Fault>,
 {
-    let mut tty = match Tty::open() {
-        Ok(tty) => tty,
-        Err(error) => {
-            let fault = Fault::new(
-                FaultCode::Cancelled,
-                format!("the terminal cannot be handed over: {error}"),
-            );
-            return Ok(ControlFlow::Continue(Err(fault)));
-        }
-    };
-    let mut session = std::pin::pin!(shell(seat, &mut tty));
+    let mut session = std::pin::pin!(shell(seat));
     loop {
         tokio::select! {
             biased;

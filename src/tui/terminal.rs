@@ -8,7 +8,6 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossterm::event::{DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste};
 use crossterm::event::{Event, EventStream};
 use crossterm::style::Print;
@@ -17,9 +16,6 @@ use crossterm::terminal::{
 };
 use crossterm::{cursor, execute};
 use futures_util::StreamExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 /// Whether the terminal is in our hands. The panic hook has nothing else to go by.
@@ -30,10 +26,6 @@ static HOOK: Once = Once::new();
 const KEYS_WAITING: usize = 1024;
 /// How long the reader gets to let go of the terminal before a shell takes it; usually it takes a millisecond.
 const READER_STOPS_WITHIN: Duration = Duration::from_millis(500);
-/// Bytes read at once for a shell: a large paste.
-const READ_BYTES: usize = 8 * 1024;
-/// The terminal that this process belongs to.
-const CONTROLLING: &str = "/dev/tty";
 /// DECSTR: undoes modes that a shell may have left behind.
 const SOFT_RESET: &str = "\x1b[!p";
 
@@ -87,9 +79,10 @@ impl TerminalGuard {
         execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show)
     }
 
-    /// Takes it back from a shell, whatever modes that has left behind.
+    /// Takes it back from a shell, whatever modes that has left behind: also cooked, as a shell leaves a terminal.
     #[expect(clippy::unused_self, reason = "only who has the terminal may take it back")]
     pub(super) fn take_back(&self) -> io::Result<()> {
+        enable_raw_mode()?;
         execute!(stdout(), DisableMouseCapture, DisableFocusChange, Print(SOFT_RESET))?;
         enter()
     }
@@ -153,81 +146,5 @@ async fn read_keys(send: mpsc::Sender<Event>, mut stopped: oneshot::Receiver<()>
         if send.send(event).await.is_err() {
             return;
         }
-    }
-}
-
-/// What a person does at a terminal that a shell has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TtyEvent {
-    /// Typed bytes, as they are.
-    Bytes(Bytes),
-    /// The terminal has this size now.
-    Resized {
-        /// Columns.
-        cols: u16,
-        /// Rows.
-        rows: u16,
-    },
-    /// The terminal is gone.
-    Closed,
-}
-
-/// The raw terminal, for a shell.
-#[derive(Debug)]
-pub struct Tty {
-    input: pipe::Receiver,
-    output: pipe::Sender,
-    resized: Signal,
-}
-
-impl Tty {
-    /// Opens the controlling terminal anew, so that making it non-blocking changes nothing for anybody else.
-    ///
-    /// # Errors
-    /// When there is no controlling terminal.
-    pub fn open() -> io::Result<Self> {
-        // A terminal is no pipe, but waits and reads like one; this is tokio's one safe door to such a file.
-        let mut options = pipe::OpenOptions::new();
-        options.unchecked(true);
-        Ok(Self {
-            input: options.open_receiver(CONTROLLING)?,
-            output: options.open_sender(CONTROLLING)?,
-            resized: signal(SignalKind::window_change())?,
-        })
-    }
-
-    /// Columns and rows.
-    ///
-    /// # Errors
-    /// When the terminal does not say.
-    pub fn size(&self) -> io::Result<(u16, u16)> {
-        crossterm::terminal::size()
-    }
-
-    /// Waits for what the person does next. May be dropped and called again; nothing is lost.
-    ///
-    /// # Errors
-    /// When the terminal cannot be read.
-    pub async fn next(&mut self) -> io::Result<TtyEvent> {
-        let mut buffer = [0; READ_BYTES];
-        tokio::select! {
-            biased;
-            _ = self.resized.recv() => {
-                let (cols, rows) = crossterm::terminal::size()?;
-                Ok(TtyEvent::Resized { cols, rows })
-            }
-            count = self.input.read(&mut buffer) => match count? {
-                0 => Ok(TtyEvent::Closed),
-                count => Ok(TtyEvent::Bytes(Bytes::copy_from_slice(&buffer[..count]))),
-            },
-        }
-    }
-
-    /// Writes bytes as they are.
-    ///
-    /// # Errors
-    /// When the terminal is gone.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.output.write_all(bytes).await
     }
 }

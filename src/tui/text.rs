@@ -29,16 +29,22 @@ pub fn clean(text: &str, ascii: bool) -> String {
 #[must_use]
 pub fn clean_bytes(line: &[u8], ascii: bool) -> String {
     let mut out = String::with_capacity(line.len());
+    // The column is carried along: a line of nothing but tabs must not be measured anew at each.
+    let mut column = 0;
     for chunk in line.utf8_chunks() {
         for (i, part) in chunk.valid().split('\t').enumerate() {
             if i > 0 {
-                let fill = TAB - out.width() % TAB;
+                let fill = TAB - column % TAB;
                 out.extend(std::iter::repeat_n(' ', fill));
+                column += fill;
             }
-            out.push_str(&clean(part, ascii));
+            let part = clean(part, ascii);
+            column += part.width();
+            out.push_str(&part);
         }
         for byte in chunk.invalid() {
             let _ = write!(out, "\\x{byte:02x}");
+            column += 4;
         }
     }
     out

@@ -74,6 +74,7 @@ pub fn snapshot(rooms: Vec<RoomView>) -> Snapshot {
         engine: EngineState::Up(EngineInfo {
             version: "20.10.24".to_owned(),
             api: "1.41".to_owned(),
+            id: "ENGINE".into(),
         }),
         host: HostFigures {
             cpu_percent: 37.4,

@@ -1,9 +1,12 @@
 //! The control's answers and effects, one situation at a time. The simulation looks for what nobody thought of; here is
 //! what somebody did.
 
+mod asks;
 mod rig;
+mod setbacks;
 
-use labtop::domain::command::{Command, Outcome, Seats};
+use asks::{close, extend, freeze, kill, open, restart, thaw};
+use labtop::domain::command::{Command, Outcome};
 use labtop::domain::effect::{Effect, Fact, Task, Yield};
 use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
 use labtop::domain::record::{Change, LedgerState, Wanted};
@@ -425,60 +428,6 @@ proptest! {
         prop_assert_eq!(rig.world.containers.len(), left * seats as usize);
         prop_assert!(rig.world.containers.iter().all(|c| c.seat.room != victim && c.state == RunState::Running));
         prop_assert_eq!(rig.world.networks.len(), left);
-    }
-}
-
-fn open(name: &str, seats: u32) -> Command {
-    Command::OpenRoom {
-        room: room(name),
-        template: None,
-        seats: Seats::Numbered(seats),
-        minutes: None,
-        exam: false,
-        dry_run: false,
-    }
-}
-
-fn close(name: &str, discard: bool) -> Command {
-    Command::CloseRoom {
-        room: room(name),
-        discard,
-    }
-}
-
-fn freeze(name: &str) -> Command {
-    Command::FreezeRoom {
-        room: room(name),
-        student: None,
-    }
-}
-
-fn thaw(name: &str) -> Command {
-    Command::ThawRoom {
-        room: room(name),
-        student: None,
-    }
-}
-
-fn extend(name: &str) -> Command {
-    Command::ExtendRoom {
-        room: room(name),
-        student: None,
-        minutes: 5,
-    }
-}
-
-fn kill(name: &str) -> Command {
-    Command::KillSeat {
-        seat: seat(name),
-        container: None,
-    }
-}
-
-fn restart(name: &str) -> Command {
-    Command::RestartSeat {
-        seat: seat(name),
-        container: Some(id(name)),
     }
 }
 

@@ -52,9 +52,11 @@ pub struct Rig {
     pub replies: Vec<(TicketId, Outcome)>,
     pub written: Vec<Change>,
     pub refuse_archives_of: Option<SeatId>,
+    pub called_off: usize,
     notices: Vec<String>,
     rooms: BTreeMap<RoomName, RoomRecord>,
     seats: BTreeMap<SeatId, SeatRecord>,
+    home: Option<String>,
     tickets: u64,
 }
 
@@ -72,9 +74,11 @@ impl Rig {
             replies: Vec::new(),
             written: Vec::new(),
             refuse_archives_of: None,
+            called_off: 0,
             notices: Vec::new(),
             rooms: BTreeMap::new(),
             seats: BTreeMap::new(),
+            home: None,
             tickets: 0,
         }
     }
@@ -110,9 +114,11 @@ impl Rig {
         let ledger = LedgerState {
             rooms: self.rooms.values().cloned().collect(),
             seats: self.seats.values().cloned().collect(),
+            engine: self.home.clone(),
         };
         let mut next = Self::restored(ledger);
         (next.now, next.world, next.rooms, next.seats) = (self.now, self.world, self.rooms, self.seats);
+        next.home = self.home;
         next.engine_rises();
         next.settle();
         next.begun.clear();
@@ -147,7 +153,8 @@ impl Rig {
                 }
                 Effect::Reply(ticket, outcome) => self.replies.push((ticket, outcome)),
                 Effect::Tell(notice) => self.notices.push(notice.text),
-                Effect::Cancel(_) | Effect::Progress(..) => {}
+                Effect::Cancel(_) => self.called_off += 1,
+                Effect::Progress(..) => {}
             }
         }
         effects
@@ -184,6 +191,13 @@ impl Rig {
         self.tell(Fact::Done(op, result));
     }
 
+    /// Writes whatever waits to be written.
+    pub fn write_all(&mut self) {
+        while self.tasks().any(|task| matches!(task, Task::Write(_))) {
+            self.done_first(|task| matches!(task, Task::Write(_)), Ok(Yield::Nothing));
+        }
+    }
+
     /// Does everything that is open, in order, until nothing is.
     pub fn settle(&mut self) {
         for _ in 0..10_000 {
@@ -203,7 +217,8 @@ impl Rig {
         }
     }
 
-    fn next(&mut self) {
+    /// Does the first of what is open.
+    pub fn next(&mut self) {
         let (op, task) = self.open.remove(0);
         let result = self.perform(task);
         self.tell(Fact::Done(op, result));
@@ -245,9 +260,14 @@ impl Rig {
     }
 
     pub fn engine_rises(&mut self) {
+        self.engine_rises_as("ENGINE");
+    }
+
+    pub fn engine_rises_as(&mut self, id: &str) {
         self.tell(Fact::Engine(EngineState::Up(EngineInfo {
             version: "20.10".into(),
             api: "1.41".into(),
+            id: id.into(),
         })));
     }
 
@@ -295,6 +315,12 @@ impl Rig {
                 }
                 Change::SetClosing(id, closing) => drop(self.seats.entry(id).and_modify(|row| row.closing = closing)),
                 Change::EndSeat(id) => drop(self.seats.remove(&id)),
+                Change::SetMade(ids) => {
+                    for row in self.seats.values_mut().filter(|row| ids.contains(&row.id)) {
+                        row.made = true;
+                    }
+                }
+                Change::SetEngine(id) => self.home = Some(id),
                 Change::AddArchive(_) | Change::Audit(_) => {}
             }
         }
@@ -353,6 +379,9 @@ impl Rig {
                 if self.refuse_archives_of.as_ref() == Some(&seat) {
                     return Err(Fault::new(FaultCode::Store, "507, bucket quota"));
                 }
+                if !self.world.volumes.iter().any(|volume| volume.seat == seat) {
+                    return Err(Fault::new(FaultCode::Engine, "there is no workspace"));
+                }
                 Yield::Stored(claim(seat, session, epoch))
             }
             Task::Verify { claim, stillness } => {
@@ -402,7 +431,8 @@ fn names_in(change: &Change) -> Vec<RoomName> {
     match change {
         Change::PutRoom(row) => vec![row.name.clone()],
         Change::AddSeats(rows) => rows.iter().map(|row| row.id.room.clone()).collect(),
-        Change::SetWanted { seats, .. } => seats.iter().map(|id| id.room.clone()).collect(),
+        Change::SetEngine(_) => Vec::new(),
+        Change::SetMade(seats) | Change::SetWanted { seats, .. } => seats.iter().map(|id| id.room.clone()).collect(),
         Change::SetDeadlines(ends) => ends.iter().map(|(id, _)| id.room.clone()).collect(),
         Change::SetClosing(id, _) | Change::EndSeat(id) => vec![id.room.clone()],
         Change::AddArchive(claim) => vec![claim.seat.room.clone()],
@@ -449,5 +479,6 @@ fn rules() -> Rules {
         default_template: template.name.clone(),
         templates: BTreeMap::from([(template.name.clone(), template)]),
         auth: RouteAuth::Gateway,
+        accept_engine: false,
     }
 }

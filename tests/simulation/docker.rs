@@ -106,6 +106,7 @@ impl Docker {
         let volumes = self.volumes.keys().filter(|key| !foreign(key));
         Listing {
             containers: self.ours().map(Container::seen).collect(),
+            hidden: Vec::new(),
             volumes: volumes
                 .map(|(seat, session)| VolumeSeen {
                     seat: seat.clone(),

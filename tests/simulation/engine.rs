@@ -148,6 +148,7 @@ pub fn up() -> EngineState {
     EngineState::Up(EngineInfo {
         version: "20.10".into(),
         api: "1.41".into(),
+        id: "ENGINE".into(),
     })
 }
 

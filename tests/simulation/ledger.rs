@@ -15,6 +15,7 @@ pub struct Ledger {
     pub seats: BTreeMap<SeatId, SeatRecord>,
     pub archives: Vec<ArchiveClaim>,
     pub audit: Vec<AuditEntry>,
+    pub engine: Option<String>,
     pub line: VecDeque<(OpId, Vec<Change>)>,
 }
 
@@ -23,6 +24,7 @@ impl Ledger {
         LedgerState {
             rooms: self.rooms.values().cloned().collect(),
             seats: self.seats.values().cloned().collect(),
+            engine: self.engine.clone(),
         }
     }
 
@@ -64,6 +66,14 @@ impl Ledger {
                 self.seats.remove(&id);
             }
             Change::Audit(entry) => self.audit.push(entry),
+            Change::SetMade(seats) => {
+                for id in seats {
+                    if let Some(row) = self.seats.get_mut(&id) {
+                        row.made = true;
+                    }
+                }
+            }
+            Change::SetEngine(id) => self.engine = Some(id),
         }
     }
 

@@ -191,5 +191,6 @@ fn rules() -> Rules {
         default_template: template.name.clone(),
         templates: BTreeMap::from([(template.name.clone(), template)]),
         auth: RouteAuth::Gateway,
+        accept_engine: false,
     }
 }

@@ -78,6 +78,7 @@ pub fn snapshot(serial: u64, rooms: Vec<RoomView>) -> Arc<Snapshot> {
         engine: EngineState::Up(EngineInfo {
             version: "20.10.24".to_owned(),
             api: "1.41".to_owned(),
+            id: "ENGINE".into(),
         }),
         host: HostFigures::default(),
         rooms,

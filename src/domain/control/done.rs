@@ -1,6 +1,7 @@
 //! What the end of an operation changes.
 
 use super::Control;
+use super::facts::exit_fault;
 use super::state::{Accepted, Doing, Seat};
 use crate::domain::command::Outcome;
 use crate::domain::effect::{OpId, Task, Yield};
@@ -10,7 +11,7 @@ use crate::domain::notice::Notice;
 use crate::domain::plan::Step;
 use crate::domain::policy::{ATTEMPTS_BEFORE_TOLD, RETRY_CAP_MS};
 use crate::domain::proof::{Stillness, VerifiedArchive};
-use crate::domain::record::{Change, Closing};
+use crate::domain::record::{Change, Closing, Wanted};
 use crate::domain::seen::ContainerSeen;
 
 impl Control {
@@ -83,10 +84,13 @@ impl Control {
     fn step_succeeded(&mut self, id: &SeatId, step: Step, got: Yield) {
         let now_ms = self.now.mono_ms;
         let Some(seat) = self.seats.get_mut(id) else { return };
-        seat.succeeded();
+        // These two are done only when they are written.
+        if !matches!(step, Step::Hold | Step::RemoveContainer) {
+            seat.advanced(step);
+        }
         match (step, got) {
             (Step::Hold, Yield::Held(seen, stillness)) => self.held(id, seen, stillness),
-            (_, Yield::Seen(container)) => seen_after(seat, step, container),
+            (_, Yield::Seen(container)) => seen_after(seat, step, container, now_ms),
             (Step::Probe, Yield::Ready) => {
                 seat.ready = true;
                 seat.ready_since_ms = now_ms;
@@ -150,17 +154,17 @@ impl Control {
     fn closing_written(&mut self, id: &SeatId, closing: Closing, result: Result<Yield, Fault>) {
         let now_ms = self.now.mono_ms;
         let Some(seat) = self.seats.get_mut(id) else { return };
-        seat.main = None;
+        let step = seat.main.take().map_or(Step::Hold, |(_, step)| step);
         match result {
             Ok(_) => {
-                seat.succeeded();
+                seat.advanced(step);
                 seat.record.closing = closing;
                 // Somebody may have disturbed the seat while this was being written: then it is not still any more.
                 if seat.disturbed {
                     seat.lose_stillness();
                 }
             }
-            Err(fault) => seat.failed(fault, now_ms),
+            Err(fault) => seat.failed(step, fault, now_ms),
         }
     }
 
@@ -185,16 +189,19 @@ impl Control {
             (Step::RemoveContainer | Step::RemoveVolume, FaultCode::Thawed) => {
                 seat.lose_stillness();
                 self.list_at_ms = now_ms;
+                seat.failed(step, fault, now_ms);
                 self.tell(Notice::warning(format!(
-                    "{id} ran after it was frozen; its work is archived again"
+                    "{id} may have changed after it was frozen; its work is archived again"
                 )));
                 return;
             }
+            // A proof that has waited through a failure is old: the stored copy is read back again.
+            (Step::RemoveContainer | Step::RemoveVolume, _) => seat.verified = None,
             (Step::Verify, FaultCode::Mismatch) => forget_stored(seat),
             (Step::Verify, _) if seat.attempts + 1 >= ATTEMPTS_BEFORE_TOLD => forget_stored(seat),
             _ => {}
         }
-        seat.failed(fault, now_ms);
+        seat.failed(step, fault, now_ms);
     }
 
     fn urgent_done(&mut self, id: &SeatId, step: Step, result: Result<Yield, Fault>) {
@@ -203,22 +210,26 @@ impl Control {
         seat.urgent = None;
         seat.stamp = stamp;
         match result {
-            Ok(Yield::Seen(container)) => seen_after(seat, step, container),
+            Ok(Yield::Seen(container)) => seen_after(seat, step, container, now_ms),
             Ok(_) => seat.see(None),
-            Err(fault) => seat.failed(fault, now_ms),
+            Err(fault) => seat.failed(step, fault, now_ms),
         }
     }
 
     fn seat_ended(&mut self, id: &SeatId, result: Result<Yield, Fault>) {
         match result {
             Ok(_) => {
-                self.seats.remove(id);
+                if let Some(seat) = self.seats.remove(id)
+                    && is_lost(&seat)
+                {
+                    self.lost.entry(id.room.clone()).or_default().push(id.clone());
+                }
             }
             Err(fault) => {
                 let now_ms = self.now.mono_ms;
                 if let Some(seat) = self.seats.get_mut(id) {
                     seat.main = None;
-                    seat.failed(fault, now_ms);
+                    seat.failed(Step::End, fault, now_ms);
                 }
             }
         }
@@ -246,18 +257,28 @@ fn forget_stored(seat: &mut Seat) {
     seat.record.closing.archive = None;
 }
 
+/// Whether it had a workspace that went by another hand before it was archived.
+pub(super) fn is_lost(seat: &Seat) -> bool {
+    let record = &seat.record;
+    record.made && record.closing.archive.is_none() && record.discard_by.is_none()
+}
+
 fn is_current(seat: &Seat, proof: &VerifiedArchive) -> bool {
     let closing = &seat.record.closing;
     proof.claim().epoch == closing.epoch && closing.stillness.as_ref() == Some(proof.stillness())
 }
 
-fn seen_after(seat: &mut Seat, step: Step, container: ContainerSeen) {
+fn seen_after(seat: &mut Seat, step: Step, container: ContainerSeen, now_ms: u64) {
     if container.seat != seat.record.id || container.session != seat.record.session {
         return;
     }
-    seat.see(Some(container));
     if matches!(step, Step::Provision | Step::Start | Step::Restart) {
         seat.ready = false;
         seat.restart = false;
+        // A program that was started and is down already has ended by itself.
+        if container.state.is_down() && seat.record.wanted == Wanted::Running {
+            seat.exited(exit_fault(&container), now_ms);
+        }
     }
+    seat.see(Some(container));
 }

@@ -7,8 +7,8 @@ use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{ContainerId, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::plan::Step;
-use crate::domain::policy::{HISTORY_SAMPLES, STABLE_AFTER_MS, retry_delay_ms};
-use crate::domain::record::Wanted;
+use crate::domain::policy::{HISTORY_SAMPLES, OOM_TOLD_EVERY_MS, STABLE_AFTER_MS};
+use crate::domain::record::{Change, Wanted};
 use crate::domain::seen::{ContainerSeen, EngineState, FiguresOf, HostFigures, RunState};
 
 impl Control {
@@ -18,6 +18,7 @@ impl Control {
             Fact::Done(op, result) => self.done(op, result),
             Fact::Progress(op, words) => self.progress(op, words),
             Fact::Seen(container) => self.seen(container),
+            Fact::Unclear(_) => self.list_at_ms = self.now.mono_ms,
             Fact::Vanished(id) => self.vanished(&id),
             Fact::Disturbed(id) => self.disturbed(&id),
             Fact::OutOfMemory(id) => self.out_of_memory(&id),
@@ -50,6 +51,8 @@ impl Control {
         let stamp = self.fresh_stamp();
         let Some(seat) = self.seat_of(id) else { return };
         seat.stamp = stamp;
+        // Whether its workspace went with it, only a list can tell.
+        seat.looked = false;
         notice_life(seat, None);
         seat.see(None);
     }
@@ -65,16 +68,25 @@ impl Control {
     }
 
     fn out_of_memory(&mut self, id: &ContainerId) {
+        let now_ms = self.now.mono_ms;
         let Some(seat) = self.seat_of(id) else { return };
         seat.oom_kills += 1;
-        let text = format!(
-            "{}: the kernel killed a program for memory ({})",
-            seat.record.id, seat.oom_kills
-        );
-        self.tell(Notice::warning(text));
+        // A seat that fills its memory again and again must not drown what else there is to tell.
+        if seat.oom_told_ms.is_some_and(|at| now_ms < at + OOM_TOLD_EVERY_MS) {
+            return;
+        }
+        seat.oom_told_ms = Some(now_ms);
+        let (id, kills) = (seat.record.id.clone(), seat.oom_kills);
+        self.tell(Notice::warning(format!(
+            "{id}: the kernel killed a program for memory ({kills})"
+        )));
+        let mut entry = self.own_entry("oom kill", id.to_string());
+        entry.outcome = format!("{kills} since the agent started");
+        self.write_fail_open(vec![Change::Audit(entry)]);
     }
 
     fn engine_changed(&mut self, state: EngineState) {
+        let state = self.recognised(state);
         match (&self.engine, &state) {
             (EngineState::Up(_) | EngineState::Unknown, EngineState::Down(why)) => {
                 let text = format!("Docker does not answer: {why}");
@@ -137,16 +149,14 @@ fn notice_life(seat: &mut Seat, seen: Option<&ContainerSeen>) {
     }
 }
 
-/// The program of a seat that should run has ended by itself: it is started again, but not in a tight loop.
+/// The program of a seat that should run has ended by itself.
 fn note_exit(seat: &mut Seat, now: &ContainerSeen, now_ms: u64) {
     let was_up = seat.container.as_ref().is_some_and(|c| c.state == RunState::Running);
     let by_us = matches!(seat.main, Some((_, Step::Restart | Step::Kill)));
     if seat.record.wanted != Wanted::Running || by_us || !was_up || now.state != RunState::Exited {
         return;
     }
-    seat.exits += 1;
-    seat.not_before_ms = now_ms + retry_delay_ms(seat.exits, u64::from(seat.exits));
-    seat.fault = Some(exit_fault(now));
+    seat.exited(exit_fault(now), now_ms);
 }
 
 pub(super) fn exit_fault(container: &ContainerSeen) -> Fault {

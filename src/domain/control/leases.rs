@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Control;
+use super::state::Doing;
 use crate::domain::ids::{RoomName, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::policy::LEASE_WARNING_MS;
@@ -22,7 +23,7 @@ impl Control {
         let over: Vec<SeatId> = self
             .seats
             .values()
-            .filter(|seat| self.is_over(seat))
+            .filter(|seat| self.is_over(seat) && self.new_end(&seat.record.id).is_none())
             .map(|s| s.record.id.clone())
             .collect();
         if !over.is_empty() {
@@ -33,17 +34,23 @@ impl Control {
     fn warn_of_ends(&mut self) -> std::collections::BTreeMap<RoomName, usize> {
         let now = self.now;
         let mut warned = std::collections::BTreeMap::new();
-        for seat in self
-            .seats
-            .values_mut()
-            .filter(|s| s.record.wanted < Wanted::Gone && s.warned_ms.is_none())
-        {
-            if now.unix_ms.saturating_add(LEASE_WARNING_MS) >= seat.record.deadline_unix_ms {
+        for seat in self.seats.values_mut().filter(|s| s.record.wanted < Wanted::Gone) {
+            let near = now.unix_ms.saturating_add(LEASE_WARNING_MS) >= seat.record.deadline_unix_ms;
+            if !near {
+                // The clock was set back: the real end is announced anew.
+                seat.warned_ms = None;
+            } else if seat.warned_ms.is_none() {
                 seat.warned_ms = Some(now.mono_ms);
                 *warned.entry(seat.record.id.room.clone()).or_default() += 1;
             }
         }
         warned
+    }
+
+    /// The end of a lease that is being extended at this moment, Unix milliseconds.
+    pub(super) fn new_end(&self, id: &SeatId) -> Option<u64> {
+        let ends = self.ops.values().filter_map(Doing::deadlines).flatten();
+        ends.filter(|(seat, _)| seat == id).map(|(_, end)| *end).max()
     }
 
     fn is_over(&self, seat: &super::state::Seat) -> bool {
@@ -93,7 +100,7 @@ impl Control {
         Some(room.record.clone())
     }
 
-    fn own_entry(&self, verb: &str, target: String) -> AuditEntry {
+    pub(super) fn own_entry(&self, verb: &str, target: String) -> AuditEntry {
         AuditEntry {
             unix_ms: self.now.unix_ms,
             uid: 0,

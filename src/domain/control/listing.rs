@@ -9,11 +9,13 @@ use crate::domain::fault::Fault;
 use crate::domain::ids::{ContainerId, RoomName, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::policy::{RELIST_EVERY_MS, RETRY_FIRST_MS};
+use crate::domain::record::Wanted;
 use crate::domain::seen::{ContainerSeen, EngineState, Listing, RunState, VolumeSeen};
 
 impl Control {
     pub(super) fn list_when_due(&mut self) {
-        if self.listing.is_some() || (self.listed && self.now.mono_ms < self.list_at_ms) {
+        let (now_ms, due_ms) = (self.now.mono_ms, self.list_at_ms);
+        if self.listing.is_some() || now_ms < self.list_not_before_ms || (self.listed && now_ms < due_ms) {
             return;
         }
         self.list_at_ms = self.now.mono_ms + RELIST_EVERY_MS;
@@ -38,12 +40,18 @@ impl Control {
                 self.take_listing(stamp, listing);
             }
             // The engine's own watch tells whether it is down; here it only has to be asked again.
-            _ => self.list_at_ms = self.now.mono_ms + RETRY_FIRST_MS,
+            _ => {
+                self.list_at_ms = self.now.mono_ms;
+                self.list_not_before_ms = self.now.mono_ms + RETRY_FIRST_MS;
+            }
         }
     }
 
     fn take_listing(&mut self, stamp: u64, listing: Listing) {
         self.listed = true;
+        if !listing.hidden.is_empty() {
+            self.list_not_before_ms = self.now.mono_ms + RETRY_FIRST_MS;
+        }
         for room in self.rooms.values_mut() {
             if room.op.is_none() && room.stamp < stamp {
                 room.looked = true;
@@ -57,19 +65,38 @@ impl Control {
         self.reap_networks(listing.networks);
         let known = self.sort_containers(listing.containers, &before);
         self.tell_of_lost_workspaces(&listing.volumes, &before);
+        let mut lost = Vec::new();
         for (id, seat) in &mut self.seats {
             // News that is younger than the list, or a step under way, knows better.
-            if seat.stamp > stamp || seat.main.is_some() || seat.urgent.is_some() {
+            let busy = seat.stamp > stamp || seat.main.is_some() || seat.urgent.is_some();
+            if busy || listing.hidden.contains(id) {
                 continue;
             }
             let session = seat.record.session;
             seat.volume = listing.volumes.iter().any(|v| v.seat == *id && v.session == session);
+            let live = seat.record.made && seat.record.wanted < Wanted::Gone;
+            if live && !seat.volume && !std::mem::replace(&mut seat.bereft, true) {
+                lost.push(id.clone());
+            }
+            seat.bereft &= !seat.volume;
             seat.looked = true;
             let seen = known.get(id);
             if seat.contradicts(seen) {
                 seat.lose_stillness();
             }
             seat.see(seen.cloned());
+        }
+        self.tell_of_losses(&lost);
+    }
+
+    /// Nothing can bring a workspace back that somebody removed; but nobody shall think that an empty one is all there was.
+    fn tell_of_losses(&mut self, lost: &[SeatId]) {
+        for id in lost {
+            self.tell(Notice::error(format!(
+                "{id}: its workspace is gone, removed by another hand; it is made again, empty"
+            )));
+            let loss = self.loss_of(id);
+            self.write_fail_open(vec![loss]);
         }
     }
 

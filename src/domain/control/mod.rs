@@ -7,6 +7,7 @@
 mod accept;
 mod done;
 mod facts;
+mod identity;
 mod leases;
 mod listing;
 mod rooms;
@@ -57,6 +58,8 @@ pub struct Rules {
     pub default_template: TemplateName,
     /// Who guards the routes.
     pub auth: RouteAuth,
+    /// Whether the rooms move with the ledger to another engine than the one that they were opened on.
+    pub accept_engine: bool,
 }
 
 /// The agent's mind.
@@ -70,13 +73,19 @@ pub struct Control {
     ops: BTreeMap<OpId, Doing>,
     tickets: BTreeMap<TicketId, Ticket>,
     engine: EngineState,
+    /// The identity of the engine that the rooms are on.
+    home: Option<String>,
     engine_down_since_ms: Option<u64>,
     host: HostFigures,
     listed: bool,
     /// Stamp of the list that is under way.
     listing: Option<u64>,
     list_at_ms: u64,
+    /// After a failed list: not before then, whoever asks.
+    list_not_before_ms: u64,
     orphans: BTreeSet<String>,
+    /// Seats of rooms that are closing, or were closed last, whose workspace had gone by another hand.
+    lost: BTreeMap<RoomName, Vec<SeatId>>,
     unsaved: Vec<Change>,
     save_at_ms: u64,
     next_op: u64,
@@ -113,12 +122,15 @@ impl Control {
             ops: BTreeMap::new(),
             tickets: BTreeMap::new(),
             engine: EngineState::Unknown,
+            home: ledger.engine,
             engine_down_since_ms: None,
             host: HostFigures::default(),
             listed: false,
             listing: None,
             list_at_ms: 0,
+            list_not_before_ms: 0,
             orphans: BTreeSet::new(),
+            lost: BTreeMap::new(),
             unsaved: Vec::new(),
             save_at_ms: 0,
             next_op: 0,
@@ -132,13 +144,17 @@ impl Control {
     /// Takes one input and returns what is to be done.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
         self.now = now;
+        // Words and figures come by the thousand and change nothing that is to be done.
+        let only_news = matches!(input, Input::Fact(Fact::Progress(..) | Fact::Figures(..)));
         match input {
             Input::Command(ticket, actor, command) => self.accept(ticket, &actor, command),
             Input::Fact(fact) => self.learn(fact),
             Input::Tick => self.watch_leases(),
         }
-        self.plan_all();
-        self.answer_tickets();
+        if !only_news {
+            self.plan_all();
+            self.answer_tickets();
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -149,7 +165,9 @@ impl Control {
         const LEASES_EVERY_MS: u64 = 1_000;
         let retries = self.seats.values().map(|s| s.not_before_ms);
         let rooms = self.rooms.values().map(|r| r.not_before_ms);
-        let due = retries.chain(rooms).chain([self.list_at_ms, self.save_at_ms]);
+        let due = retries
+            .chain(rooms)
+            .chain([self.list_at_ms, self.list_not_before_ms, self.save_at_ms]);
         let later = due.filter(|&at| at > self.now.mono_ms).min();
         later.unwrap_or(u64::MAX).min(self.now.mono_ms + LEASES_EVERY_MS)
     }
@@ -168,6 +186,7 @@ impl Control {
 
     fn plan_all(&mut self) {
         self.save_late();
+        self.save_made();
         self.save_wishes();
         let EngineState::Up(_) = self.engine else { return };
         self.list_when_due();
@@ -207,6 +226,22 @@ impl Control {
                 .filter_map(|change| self.as_of_now(change))
                 .collect();
             self.write_fail_open(changes);
+        }
+    }
+
+    /// Notes in the ledger which seats have ever been made: the absence of their workspace would be a loss.
+    fn save_made(&mut self) {
+        let mut made = Vec::new();
+        for seat in self
+            .seats
+            .values_mut()
+            .filter(|seat| seat.container.is_some() && !seat.record.made)
+        {
+            seat.record.made = true;
+            made.push(seat.record.id.clone());
+        }
+        if !made.is_empty() {
+            self.write_fail_open(vec![Change::SetMade(made)]);
         }
     }
 

@@ -72,6 +72,16 @@ impl Control {
         }
     }
 
+    fn farewell(&self, name: &RoomName) -> Notice {
+        match self.lost.get(name) {
+            None => Notice::info(format!("Room {name} is closed")),
+            Some(lost) => Notice::error(format!(
+                "Room {name} is closed; the workspaces of {} seats were gone before they were archived",
+                lost.len()
+            )),
+        }
+    }
+
     pub(super) fn room_ended(&mut self, name: &RoomName, result: Result<Yield, Fault>) {
         let now_ms = self.now.mono_ms;
         match result {
@@ -79,7 +89,7 @@ impl Control {
                 if let Some(room) = self.rooms.remove(name) {
                     self.ended.insert(name.clone(), room.record.session);
                 }
-                self.tell(Notice::info(format!("Room {name} is closed")));
+                self.tell(self.farewell(name));
             }
             Err(fault) => {
                 if let Some(room) = self.rooms.get_mut(name) {

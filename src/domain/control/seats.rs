@@ -1,13 +1,14 @@
 //! Starting the next step of a seat, at most one at a time, with kill and freeze beside it.
 
 use super::Control;
+use super::done::is_lost;
 use super::state::{Doing, Seat};
 use crate::domain::effect::{Effect, SeatOrder, Task};
 use crate::domain::ids::SeatId;
 use crate::domain::plan::{Step, next};
 use crate::domain::proof::{Discard, Warrant};
 use crate::domain::record::{Change, Closing, Wanted};
-use crate::domain::seen::ContainerSeen;
+use crate::domain::seen::{ContainerSeen, RunState};
 
 impl Control {
     /// Compares one seat's wanted and seen state and starts what is missing.
@@ -25,7 +26,9 @@ impl Control {
             }
             return;
         }
-        if unseen && matches!(step, Step::Rest | Step::End) {
+        // One that was made before is made again only when it is known what is left of it.
+        let remade = step == Step::Provision && seat.record.made;
+        if unseen && (remade || matches!(step, Step::Rest | Step::End)) {
             return self.look_again(stamp);
         }
         if seat.urgent.is_none() && step != Step::Rest && self.is_due(id) && self.room_allows(id, step) {
@@ -104,11 +107,25 @@ impl Control {
             Step::Record => return record_write(seat),
             Step::RemoveContainer => warrant(seat).map(Task::RemoveContainer),
             Step::RemoveVolume => warrant(seat).map(Task::RemoveVolume),
-            Step::End => {
-                return Some((Task::Write(vec![Change::EndSeat(id.clone())]), Doing::End(id.clone())));
-            }
+            Step::End => return Some((Task::Write(self.end_of(seat)), Doing::End(id.clone()))),
         };
         task.map(|task| (task, doing))
+    }
+
+    /// The row of a seat goes; a loss is written down with it.
+    fn end_of(&self, seat: &Seat) -> Vec<Change> {
+        let id = &seat.record.id;
+        let mut changes = vec![Change::EndSeat(id.clone())];
+        if is_lost(seat) {
+            changes.push(self.loss_of(id));
+        }
+        changes
+    }
+
+    pub(super) fn loss_of(&self, id: &SeatId) -> Change {
+        let mut entry = self.own_entry("seat lost", id.to_string());
+        entry.outcome = "its workspace was gone before it was archived".into();
+        Change::Audit(entry)
     }
 
     fn order(&self, seat: &Seat) -> Option<SeatOrder> {
@@ -135,10 +152,14 @@ fn is_overtaken(running: Step, seat: &Seat) -> bool {
     let wanted = seat.record.wanted;
     match running {
         Step::Provision => wanted > Wanted::Frozen,
-        Step::Probe => wanted != Wanted::Running,
+        Step::Probe => wanted != Wanted::Running || seat.restart || !runs(seat),
         Step::Archive | Step::Verify => seat.record.discard_by.is_some(),
         _ => false,
     }
+}
+
+fn runs(seat: &Seat) -> bool {
+    container_of(seat).is_some_and(|container| container.state == RunState::Running)
 }
 
 fn verify_task(seat: &Seat) -> Option<Task> {

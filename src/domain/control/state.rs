@@ -58,6 +58,28 @@ impl Doing {
         }
     }
 
+    /// The seats that it is writing.
+    pub fn new_seats(&self) -> &[SeatRecord] {
+        match self {
+            Self::Accept(_, accepted) => match accepted.as_ref() {
+                Accepted::Open(_, seats) => seats,
+                _ => &[],
+            },
+            _ => &[],
+        }
+    }
+
+    /// The ends of leases that it sets.
+    pub fn deadlines(&self) -> Option<&[(SeatId, u64)]> {
+        match self {
+            Self::Accept(_, accepted) => match accepted.as_ref() {
+                Accepted::Deadlines(ends, _) => Some(ends),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether it is about to close that room.
     pub fn closes(&self, name: &RoomName) -> bool {
         matches!(self, Self::Accept(_, accepted)
@@ -197,11 +219,15 @@ pub(super) struct Seat {
     pub looked: bool,
     /// Stamp of the last kill or freeze: an older wish to run is void.
     pub urged: u64,
+    /// Whether it was told of that its workspace is gone.
+    pub bereft: bool,
     /// What the ledger was last told that it should be; none when that is not certain.
     pub written: Option<Wish>,
     pub attempts: u32,
     pub not_before_ms: u64,
     pub fault: Option<Fault>,
+    /// The step that failed last.
+    pub failed: Option<Step>,
     /// Ends of its program by itself, since it was last stable.
     pub exits: u32,
     pub ready_since_ms: u64,
@@ -210,6 +236,8 @@ pub(super) struct Seat {
     pub figures: Option<Figures>,
     pub history: VecDeque<u16>,
     pub oom_kills: u32,
+    /// When it was last told of one.
+    pub oom_told_ms: Option<u64>,
     pub doing: String,
     /// Monotonic time at which the end of its lease was announced.
     pub warned_ms: Option<u64>,
@@ -234,15 +262,18 @@ impl Seat {
             disturbed: false,
             looked: false,
             urged: 0,
+            bereft: false,
             attempts: 0,
             not_before_ms: 0,
             fault: None,
+            failed: None,
             exits: 0,
             ready_since_ms: 0,
             stamp: 0,
             figures: None,
             history: VecDeque::with_capacity(HISTORY_SAMPLES),
             oom_kills: 0,
+            oom_told_ms: None,
             doing: String::new(),
             warned_ms: None,
         }
@@ -260,16 +291,35 @@ impl Seat {
         }
     }
 
-    pub fn failed(&mut self, fault: Fault, now_ms: u64) {
+    pub fn failed(&mut self, step: Step, fault: Fault, now_ms: u64) {
         self.attempts += 1;
         self.not_before_ms = now_ms + retry_delay_ms(self.attempts, salt(&self.record.id.to_string()));
         self.fault = Some(fault);
+        self.failed = Some(step);
+    }
+
+    /// A step was done. In a closing, which begins again when a late step fails, only the failed step itself or a later
+    /// one makes its failures forgotten: else a store that spoils every archive would be tried without end or delay.
+    pub fn advanced(&mut self, step: Step) {
+        self.doing.clear();
+        let redone = |failed: Step| failed.closes() && step.closes() && step < failed;
+        if !self.failed.is_some_and(redone) {
+            self.succeeded();
+        }
     }
 
     pub fn succeeded(&mut self) {
         self.attempts = 0;
         self.fault = None;
+        self.failed = None;
         self.doing.clear();
+    }
+
+    /// The program ended by itself: it is started again, but not in a tight loop.
+    pub fn exited(&mut self, fault: Fault, now_ms: u64) {
+        self.exits += 1;
+        self.not_before_ms = now_ms + retry_delay_ms(self.exits, u64::from(self.exits));
+        self.fault = Some(fault);
     }
 
     /// Forgets failures, because a person asked for something new.

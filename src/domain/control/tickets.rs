@@ -84,9 +84,7 @@ impl Control {
 
     fn judge_closed(&self, name: &RoomName, total: usize) -> Result<Outcome, Tally> {
         let Some(room) = self.rooms.get(name) else {
-            return Ok(Outcome::done(format!(
-                "Room {name} is closed: {total} seats gone, nothing is left"
-            )));
+            return Ok(self.closed(name, total));
         };
         if let Some(fault) = room.fault.clone().filter(|_| room.attempts >= ATTEMPTS_BEFORE_TOLD) {
             return Ok(fault.into());
@@ -110,6 +108,17 @@ impl Control {
             tally.done
         );
         tally.verdict(done)
+    }
+
+    fn closed(&self, name: &RoomName, total: usize) -> Outcome {
+        let text = format!("Room {name} is closed: {total} seats gone, nothing is left");
+        match self.lost.get(name) {
+            None => Outcome::done(text),
+            Some(lost) => Outcome::Partly {
+                text,
+                left: lost.iter().map(lost_work).collect(),
+            },
+        }
     }
 
     fn judge_seats(&self, seats: &[SeatId], wanted: Wanted, done: &str) -> Result<Outcome, Tally> {
@@ -198,12 +207,23 @@ fn all_alike(left: &[Left]) -> Option<Fault> {
     }
 }
 
+fn lost_work(seat: &SeatId) -> Left {
+    let fault = Fault::new(
+        FaultCode::Engine,
+        format!("{seat}: its workspace was gone before it was archived; nothing of it is stored"),
+    );
+    Left {
+        seat: seat.clone(),
+        fault: fault.hint("Find out who removed the volume; earlier archives are in `labtop archive ls`"),
+    }
+}
+
 /// Whether the seat is what it should be.
 fn has_arrived(seat: &Seat) -> bool {
     let state = seat.container.as_ref().map(|c| c.state);
     match seat.record.wanted {
         Wanted::Running => state == Some(RunState::Running) && seat.ready && !seat.restart,
-        Wanted::Frozen => matches!(state, Some(RunState::Paused | RunState::Exited)),
+        Wanted::Frozen => matches!(state, Some(RunState::Paused | RunState::Exited | RunState::Dead)),
         // A making that was called off may have started it all the same.
         Wanted::Stopped => state.map_or(seat.looked && seat.main.is_none(), RunState::is_down),
         Wanted::Gone => false,

@@ -94,8 +94,11 @@ where
 }
 
 async fn send_all<S: AsyncWrite>(mut stream: LogStream, writer: &mut FrameWriter<S>) -> io::Result<()> {
-    while let Some(bytes) = stream.recv().await {
-        writer.data(bytes).await?;
+    while let Some(piece) = stream.recv().await {
+        match piece {
+            Ok(bytes) => writer.data(bytes).await?,
+            Err(fault) => return writer.message(&Event::Failed(fault)).await,
+        }
     }
     writer.message(&Event::End).await
 }

@@ -27,9 +27,17 @@ impl Docker {
             let call = self
                 .client()?
                 .start_container(id.as_str(), None::<StartContainerOptions>);
-            settled(self.change(format!("starting {}", seen.seat), call).await)?;
+            let started = self.change(format!("starting {}", seen.seat), call).await;
+            let now = self.look(id).await?;
+            // "No such thing" may mean its network: then it is still there, and down.
+            if let (Err(trouble), Some(down)) = (started, &now)
+                && down.state.is_down()
+            {
+                return Err(trouble.fault);
+            }
+            return Ok(now);
         }
-        self.look(id).await
+        Ok(Some(seen))
     }
 
     /// Lets a frozen seat run. `None` when it is gone.

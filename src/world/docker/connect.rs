@@ -42,7 +42,7 @@ impl Docker {
                 client: OnceLock::new(),
                 subnets: Mutex::default(),
                 workspaces: Mutex::default(),
-                pulls: Mutex::default(),
+                images: Mutex::default(),
                 carriers: InUse::default(),
             }),
         })
@@ -74,7 +74,12 @@ impl Docker {
             .hint("Install Docker 20.10 or newer"));
         }
         let spoken = client.client_version().to_string();
-        Ok(EngineInfo { version, api: spoken })
+        let about = self.read("asking the engine about itself", client.info()).await?;
+        Ok(EngineInfo {
+            version,
+            api: spoken,
+            id: about.id.unwrap_or_default(),
+        })
     }
 
     /// Whether the engine still answers; a hung one does not tell by itself.

@@ -40,7 +40,7 @@ impl Docker {
         let made = tokio::task::spawn_blocking(|| root_fs(Path::new(BUSYBOX))?.finish()).await;
         let tar = made.unwrap_or_else(|error| Err(Fault::new(FaultCode::Engine, error.to_string())))?;
         let digest = short_digest(&tar);
-        let _once = self.inner.pulls.lock().await;
+        let _once = self.alone_with(IMAGE).await;
         let there = self.inspect_image(IMAGE).await?;
         if there.is_some_and(|image| is_made_from(&image, &digest)) {
             return Ok(());

@@ -46,16 +46,26 @@ impl Docker {
         Ok((Some(seen), stillness))
     }
 
-    /// The container of a seat in one opening of its room, found by its name. One of another opening is none.
+    /// The container of a seat in one opening of its room, found by its name, or by its labels when somebody renamed it.
+    /// One of another opening is none.
     pub(super) async fn seat_container(&self, seat: &SeatId, session: u64) -> Result<Option<ContainerSeen>, Fault> {
         let name = self.inner.names.seat(seat);
         let Some(found) = self.inspect(&name).await? else {
-            return Ok(None);
+            return self.renamed(seat, session).await;
         };
         match self.seen(found) {
             Some(seen) if seen.seat == *seat => Ok((seen.session == session).then_some(seen)),
             _ => Err(foreign(Kind::Seat, &name)),
         }
+    }
+
+    async fn renamed(&self, seat: &SeatId, session: u64) -> Result<Option<ContainerSeen>, Fault> {
+        for id in self.labelled(seat, session).await? {
+            if let Some(seen) = self.look(&id).await? {
+                return Ok(Some(seen));
+            }
+        }
+        Ok(None)
     }
 }
 

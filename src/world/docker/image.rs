@@ -1,10 +1,12 @@
 //! Images: there, pulled once, or made here; and whether they can make a safe seat.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder, RemoveImageOptions};
 use futures_util::StreamExt;
+use tokio::sync::OwnedMutexGuard;
 
 use super::Docker;
 use super::errors::{OrGone, Trouble};
@@ -15,13 +17,14 @@ use crate::domain::template::Template;
 const PULL_IDLE_LIMIT: Duration = Duration::from_mins(2);
 
 impl Docker {
-    /// Sees that the template's image is on the engine, pulling it once if need be, and that it can make a safe
-    /// seat. `progress` is told in words.
+    /// Sees that the engine can hold a seat to its limits, that the template's image is there, pulling it once if need be,
+    /// and that it can make a safe seat. `progress` is told in words.
     ///
     /// # Errors
-    /// [`FaultCode::ImageMissing`] when it cannot be had, [`FaultCode::BadTemplate`] when it declares a volume that
-    /// the workspace does not cover: nobody would archive what a student writes there.
+    /// [`FaultCode::ImageMissing`] when the image cannot be had, [`FaultCode::BadTemplate`] when a limit cannot be kept, or
+    /// the image declares a volume that the workspace does not cover: nobody would archive what a student writes there.
     pub async fn preflight(&self, template: &Template, progress: impl Fn(String)) -> Result<(), Fault> {
+        self.can_hold(template).await?;
         let image = &template.image;
         if image == super::demo::IMAGE {
             self.demo_image(&progress).await?;
@@ -62,8 +65,14 @@ impl Docker {
         self.read(format!("looking at image {image}"), call).await.or_gone()
     }
 
+    /// Waits until nobody else pulls or makes that image; other images do not matter.
+    pub(super) async fn alone_with(&self, image: &str) -> OwnedMutexGuard<()> {
+        let lock = Arc::clone(self.inner.images.lock().await.entry(image.to_owned()).or_default());
+        lock.lock_owned().await
+    }
+
     async fn pull(&self, image: &str, progress: impl Fn(String)) -> Result<ImageInspect, Fault> {
-        let _once = self.inner.pulls.lock().await;
+        let _once = self.alone_with(image).await;
         if let Some(found) = self.inspect_image(image).await? {
             return Ok(found);
         }
@@ -93,7 +102,7 @@ impl Docker {
 
     /// The same, unless an image of that name is there; made once when many ask together.
     pub(super) async fn import_once(&self, tag: &str, root_tar: Vec<u8>, changes: &[&str]) -> Result<(), Fault> {
-        let _once = self.inner.pulls.lock().await;
+        let _once = self.alone_with(tag).await;
         if self.image_exists(tag).await? {
             return Ok(());
         }

@@ -6,13 +6,13 @@ use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateSt
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use super::Docker;
 use super::errors::OrGone;
-use super::spec::owner;
-use crate::domain::fault::Fault;
-use crate::domain::ids::{ContainerId, RoomName};
+use super::spec::{identity, owner};
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::{ContainerId, RoomName, SeatId};
 use crate::domain::names::{Kind, LABEL_INSTANCE, LABEL_KIND, LABEL_ROOM, LABEL_SPEC};
 use crate::domain::seen::{ContainerSeen, Listing, RunState, VolumeSeen};
 
@@ -34,14 +34,23 @@ impl Docker {
     /// When the engine fails.
     pub async fn list(&self) -> Result<Listing, Fault> {
         let (seats, carriers) = self.list_ids().await?;
-        let looks = stream::iter(seats).map(|id| async move { self.look(&id).await });
-        let containers = looks.buffer_unordered(LOOKS_IN_FLIGHT);
-        let containers = containers
-            .try_filter_map(|seen| async { Ok(seen) })
-            .try_collect()
-            .await?;
+        let looks = stream::iter(seats).map(|(id, seat)| async move { (self.look(&id).await, seat) });
+        let mut looks = looks.buffer_unordered(LOOKS_IN_FLIGHT);
+        let (mut containers, mut hidden) = (Vec::new(), Vec::new());
+        while let Some((looked, seat)) = looks.next().await {
+            match looked {
+                Ok(seen) => containers.extend(seen),
+                // One container that hangs (somebody copies out of it) must not hide all the others.
+                Err(fault) if fault.code != FaultCode::EngineUnreachable || self.ping().await.is_ok() => {
+                    tracing::warn!(%seat, %fault, "a seat could not be looked at");
+                    hidden.push(seat);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
         Ok(Listing {
             containers,
+            hidden,
             volumes: self.list_volumes().await?,
             networks: self.list_rooms().await?,
             carriers,
@@ -49,7 +58,7 @@ impl Docker {
     }
 
     /// The seats' containers, and the carriers that this process does not use.
-    async fn list_ids(&self) -> Result<(Vec<ContainerId>, Vec<ContainerId>), Fault> {
+    async fn list_ids(&self) -> Result<(Vec<(ContainerId, SeatId)>, Vec<ContainerId>), Fault> {
         let options = ListContainersOptionsBuilder::new()
             .all(true)
             .filters(&self.own())
@@ -61,13 +70,25 @@ impl Docker {
                 continue;
             };
             let labels = found.labels.unwrap_or_default();
-            if owner(&self.inner.options.instance, &labels, Kind::Seat).is_some() {
-                seats.push(id);
+            if let Some((seat, _)) = owner(&self.inner.options.instance, &labels, Kind::Seat) {
+                seats.push((id, seat));
             } else if is_carrier(&labels) && !self.uses(&found.names.unwrap_or_default()) {
                 carriers.push(id);
             }
         }
         Ok((seats, carriers))
+    }
+
+    /// The containers that bear a seat's labels, whatever their names.
+    pub(super) async fn labelled(&self, seat: &SeatId, session: u64) -> Result<Vec<ContainerId>, Fault> {
+        let labels = identity(&self.inner.options.instance, seat, session, Kind::Seat);
+        let labels = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let filters = HashMap::from([("label", labels)]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let call = self.client()?.list_containers(Some(options));
+        let found = self.read(format!("looking for the container of {seat}"), call).await?;
+        let ids = found.into_iter().filter_map(|container| container.id?.parse().ok());
+        Ok(ids.collect())
     }
 
     fn uses(&self, names: &[String]) -> bool {

@@ -1,5 +1,6 @@
 //! What a seat printed, as bytes that nobody has cleaned.
 
+use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -14,11 +15,16 @@ const LINES_WAITING: usize = 256;
 
 impl Docker {
     /// A container's log from its last `tail` lines on, both outputs mixed; ends at its end, or with the container
-    /// when it is followed. Dropping the receiver ends the reading.
+    /// when it is followed, or with the fault that broke it off. Dropping the receiver ends the reading.
     ///
     /// # Errors
     /// When the container is not there or the engine fails.
-    pub async fn logs(&self, id: &ContainerId, tail: u32, follow: bool) -> Result<mpsc::Receiver<Bytes>, Fault> {
+    pub async fn logs(
+        &self,
+        id: &ContainerId,
+        tail: u32,
+        follow: bool,
+    ) -> Result<mpsc::Receiver<Result<Bytes, Fault>>, Fault> {
         if self.look(id).await?.is_none() {
             return Err(Fault::new(
                 FaultCode::Engine,
@@ -29,7 +35,7 @@ impl Docker {
         let options = options.tail(&tail.to_string()).build();
         let mut lines = Box::pin(self.client()?.logs(id.as_str(), Some(options)));
         let (sender, receiver) = mpsc::channel(LINES_WAITING);
-        let id = id.clone();
+        let docker = self.clone();
         tokio::spawn(async move {
             loop {
                 let next = tokio::select! {
@@ -37,11 +43,12 @@ impl Docker {
                     () = sender.closed() => return,
                 };
                 let line = match next {
-                    Some(Ok(line)) => line.into_bytes(),
-                    Some(Err(error)) => return tracing::debug!(%error, container = %id, "a log broke off"),
+                    Some(line) => line.map(LogOutput::into_bytes),
                     None => return,
                 };
-                if sender.send(line).await.is_err() {
+                let line = line.map_err(|error| docker.broken("reading a log", error));
+                let last = line.is_err();
+                if sender.send(line).await.is_err() || last {
                     return;
                 }
             }

@@ -5,6 +5,7 @@
 //! time, and a changing call without an answer is a fault that says so.
 
 mod act;
+mod capacity;
 mod carrier;
 mod connect;
 pub mod demo;
@@ -70,8 +71,8 @@ struct Inner {
     subnets: Mutex<()>,
     /// Which images bring a workspace that the seat's user owns.
     workspaces: Mutex<HashMap<workspace_owner::Question, bool>>,
-    /// Held while an image is pulled, so that each is pulled once.
-    pulls: Mutex<()>,
+    /// One lock an image, held while it is pulled or made, so that each is so once.
+    images: Mutex<HashMap<String, Arc<Mutex<()>>>>,
     /// Names of the carriers that are in use.
     carriers: carrier::InUse,
 }

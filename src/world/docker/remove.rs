@@ -39,7 +39,7 @@ impl Docker {
     async fn confirm_absent(&self, archive: &VerifiedArchive) -> Result<(), Fault> {
         let claim = archive.claim();
         match self.seat_container(&claim.seat, claim.session).await? {
-            None => Ok(()),
+            None => self.unchanged(archive).await,
             Some(_) => Err(thawed(&claim.seat, "a container was made after its work was read")),
         }
     }
@@ -68,9 +68,10 @@ impl Docker {
         self.remove_down(seat, id, &mut watch, died_ns).await
     }
 
+    /// Reads the workspace once more and compares it with what the archive holds.
+    ///
     /// The engine thaws what it kills, and until the seat's first program is dead the others run, unless they were
-    /// doomed before: a busy one writes in that moment (measured: two of three do). So the workspace is read once more
-    /// after the end, when nothing can run, and must be what the archive holds.
+    /// doomed before: a busy one writes in that moment (measured: two of three do). So this is done after the end, when nothing can run.
     async fn unchanged(&self, archive: &VerifiedArchive) -> Result<(), Fault> {
         let claim = archive.claim();
         let mut workspace = self.workspace(&claim.seat, claim.session).await?;
@@ -81,7 +82,7 @@ impl Docker {
         }
         workspace.finish().await?;
         if bytes != claim.content_bytes || hex(&hasher.finalize()) != claim.content_digest {
-            return Err(thawed(&claim.seat, "its programs wrote while they were killed"));
+            return Err(thawed(&claim.seat, "its workspace is not as it was read"));
         }
         Ok(())
     }
@@ -92,6 +93,8 @@ impl Docker {
         };
         let mut watch = self.watch(id, finished_at)?;
         self.agreeing(archive, id).await?;
+        // Nothing ran, but somebody may have copied a file into it.
+        self.unchanged(archive).await?;
         self.remove_down(&archive.claim().seat, id, &mut watch, nanoseconds(finished_at))
             .await
     }

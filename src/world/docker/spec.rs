@@ -15,6 +15,7 @@ use crate::domain::names::{
     Kind, LABEL_INSTANCE, LABEL_KIND, LABEL_OWNER, LABEL_ROOM, LABEL_SESSION, LABEL_SPEC, LABEL_STUDENT,
 };
 use crate::domain::settings::RouteAuth;
+use crate::domain::template::Egress;
 
 /// Whether the workspace was new when the container was made; see [`super::provision`].
 pub(super) const LABEL_WORKSPACE: &str = "io.labtop.workspace";
@@ -30,6 +31,9 @@ const LOG_SIZE: &str = "5m";
 const LOG_FILES: &str = "2";
 /// `/tmp` of a seat with a read-only root; counts as the seat's memory.
 const TMPFS: &str = "rw,nosuid,nodev,mode=1777,size=67108864";
+/// Where a closed seat's names are asked for: a port of its own loopback, where nobody answers. Without this, engines
+/// before 25.0 pass its questions on to the host's resolver, which is a way out.
+const NO_RESOLVER: &str = "127.0.0.1";
 /// Longest host name that every program accepts.
 const HOSTNAME_MAX: usize = 63;
 
@@ -111,6 +115,7 @@ impl Docker {
             readonly_rootfs: template.read_only.then_some(true),
             tmpfs,
             runtime: template.runtime.clone(),
+            dns: (template.network == Egress::Closed).then(|| vec![NO_RESOLVER.into()]),
             network_mode: Some(self.inner.names.network(&order.seat.room)),
             mounts: Some(vec![volume_mount(
                 self.inner.names.volume(&order.seat, order.session),

@@ -24,11 +24,13 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         } => seats
             .iter()
             .try_for_each(|seat| set_wanted(db, seat, *wanted, discard_by.as_deref())),
+        Change::SetMade(seats) => seats.iter().try_for_each(|seat| set_made(db, seat)),
         Change::SetDeadlines(ends) => ends.iter().try_for_each(|(seat, end)| set_deadline(db, seat, *end)),
         Change::SetClosing(seat, closing) => set_closing(db, seat, closing),
         Change::AddArchive(claim) => add_archive(db, claim),
         Change::EndSeat(seat) => end_seat(db, seat),
         Change::Audit(entry) => add_audit(db, entry),
+        Change::SetEngine(id) => run(db, "UPDATE meta SET engine = ?1", params![id]),
     }
 }
 
@@ -58,10 +60,10 @@ fn add_seat(db: &Connection, seat: &SeatRecord) -> rusqlite::Result<()> {
     run(
         db,
         "INSERT INTO seats (room, student, session, wanted, route, deadline_unix_ms, discard_by, epoch, stillness,
-             archive, container_removed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             archive, container_removed, made)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (room, student) DO UPDATE SET session = ?3, wanted = ?4, route = ?5, deadline_unix_ms = ?6,
-             discard_by = ?7, epoch = ?8, stillness = ?9, archive = ?10, container_removed = ?11
+             discard_by = ?7, epoch = ?8, stillness = ?9, archive = ?10, container_removed = ?11, made = ?12
          WHERE session < ?3",
         params![
             seat.id.room.as_str(),
@@ -75,7 +77,16 @@ fn add_seat(db: &Connection, seat: &SeatRecord) -> rusqlite::Result<()> {
             optional_json(closing.stillness.as_ref())?,
             optional_json(closing.archive.as_ref())?,
             closing.container_removed,
+            seat.made,
         ],
+    )
+}
+
+fn set_made(db: &Connection, seat: &SeatId) -> rusqlite::Result<()> {
+    run(
+        db,
+        "UPDATE seats SET made = 1 WHERE room = ?1 AND student = ?2",
+        params![seat.room.as_str(), seat.student.as_str()],
     )
 }
 

@@ -41,6 +41,23 @@ pub struct Ledger {
     queue: mpsc::Sender<Pending>,
 }
 
+/// A write that has its place in the line.
+#[derive(Debug)]
+pub struct Begun {
+    path: Arc<PathBuf>,
+    done: oneshot::Receiver<Result<(), Fault>>,
+}
+
+impl Begun {
+    /// Returns when the changes are on the disk.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when they could not be made; then none was.
+    pub async fn done(self) -> Result<(), Fault> {
+        self.done.await.map_err(|_| trouble::closed(&self.path))?
+    }
+}
+
 impl Ledger {
     /// Opens the ledger at `path`, making it and its directory unless they are there, and reads what it holds.
     /// The instance's identity is made at the first opening. Blocks; meant for the start of the agent.
@@ -67,10 +84,19 @@ impl Ledger {
     /// # Errors
     /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when it could not; then none was made.
     pub async fn write(&self, changes: Vec<Change>) -> Result<(), Fault> {
+        self.begin(changes).await.done().await
+    }
+
+    /// The same, returning when the write has its place in the line: who begins one after the other has them made in
+    /// that order.
+    pub async fn begin(&self, changes: Vec<Change>) -> Begun {
         let (reply, done) = oneshot::channel();
-        let sent = self.queue.send(Pending { changes, reply }).await;
-        sent.map_err(|_| trouble::closed(&self.path))?;
-        done.await.map_err(|_| trouble::closed(&self.path))?
+        // When the thread is gone the reply is dropped, and that is the answer.
+        let _ = self.queue.send(Pending { changes, reply }).await;
+        Begun {
+            path: Arc::clone(&self.path),
+            done,
+        }
     }
 
     /// The archives, oldest first, of one room or all.

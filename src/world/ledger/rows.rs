@@ -32,6 +32,7 @@ pub(super) fn state(db: &Connection) -> rusqlite::Result<LedgerState> {
     Ok(LedgerState {
         rooms: all(db, "SELECT * FROM rooms ORDER BY name", room)?,
         seats: all(db, "SELECT * FROM seats ORDER BY room, student", seat)?,
+        engine: db.query_row("SELECT engine FROM meta", [], |row| row.get(0))?,
     })
 }
 
@@ -70,6 +71,7 @@ fn seat(row: &Row<'_>) -> rusqlite::Result<SeatRecord> {
         id: SeatId::new(id(row, "room")?, id(row, "student")?),
         session: count(row, "session")?,
         wanted: word(row, "wanted", &ALL, seat_wanted)?,
+        made: row.get("made")?,
         route: row.get("route")?,
         deadline_unix_ms: count(row, "deadline_unix_ms")?,
         discard_by: row.get("discard_by")?,

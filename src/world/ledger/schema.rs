@@ -22,7 +22,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE meta (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-        instance TEXT NOT NULL
+        instance TEXT NOT NULL,
+        engine TEXT
     ) STRICT;
     CREATE TABLE rooms (
         name TEXT PRIMARY KEY,
@@ -46,6 +47,7 @@ const MIGRATIONS: &[&str] = &["
         stillness TEXT,
         archive TEXT,
         container_removed INTEGER NOT NULL,
+        made INTEGER NOT NULL,
         PRIMARY KEY (room, student)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE archives (

@@ -4,6 +4,7 @@ use crate::domain::command::Outcome;
 use crate::domain::control::Control;
 use crate::domain::control::state::{Accepted, Goal, Room, Seat, Ticket};
 use crate::domain::effect::TicketId;
+use crate::domain::fault::Refusal;
 use crate::domain::ids::{RoomName, SeatId};
 use crate::domain::record::{RoomRecord, RoomWanted, SeatRecord, Wanted};
 
@@ -14,8 +15,8 @@ impl Control {
             Accepted::Open(room, seats) => self.opened(room, seats),
             Accepted::Close { room, discard_by } => self.closing(room, discard_by.as_deref()),
             Accepted::Deadlines(deadlines, text) => {
-                self.extended(deadlines);
-                return self.reply(ticket, Outcome::done(text));
+                let outcome = self.extended(deadlines, text);
+                return self.reply(ticket, outcome);
             }
             Accepted::Run(seats, stamp, done) => {
                 self.run_again(&seats, Wanted::Frozen, stamp);
@@ -55,8 +56,10 @@ impl Control {
     fn opened(&mut self, record: RoomRecord, seats: Vec<SeatRecord>) -> Goal {
         let name = record.name.clone();
         self.ended.remove(&name);
+        self.lost.remove(&name);
         let room = self.rooms.entry(name.clone()).or_insert_with(|| Room::new(record));
         room.not_before_ms = 0;
+        room.succeeded();
         // Its last lease may have ended while this was being written.
         let closed = room.record.wanted == RoomWanted::Closed;
         for seat in seats {
@@ -91,13 +94,22 @@ impl Control {
         Goal::Closed { room: name, total }
     }
 
-    fn extended(&mut self, deadlines: Vec<(SeatId, u64)>) {
+    /// A seat may have been closed while this was being written: then more time is of no use to it.
+    fn extended(&mut self, deadlines: Vec<(SeatId, u64)>, text: String) -> Outcome {
+        let mut gone = Vec::new();
         for (id, deadline) in deadlines {
-            if let Some(seat) = self.seats.get_mut(&id) {
-                seat.record.deadline_unix_ms = deadline;
-                seat.warned_ms = None;
+            match self.seats.get_mut(&id).filter(|seat| seat.record.wanted < Wanted::Gone) {
+                Some(seat) => {
+                    seat.record.deadline_unix_ms = deadline;
+                    seat.warned_ms = None;
+                }
+                None => gone.push(id.to_string()),
             }
         }
+        if gone.is_empty() {
+            return Outcome::done(text);
+        }
+        Refusal::conflict(format!("These seats were closed meanwhile: {}", gone.join(", "))).into()
     }
 
     /// A kill or freeze that was asked for after `stamp` stands.

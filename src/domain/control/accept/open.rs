@@ -157,16 +157,22 @@ impl Control {
         Ok(new)
     }
 
-    fn new_seat(&self, id: SeatId, session: u64, numbered: bool, lease_ms: u64) -> SeatRecord {
-        let sits_elsewhere = self
-            .seats
+    /// Whether the student has a seat in another room, or is just being given one.
+    fn sits_elsewhere(&self, id: &SeatId) -> bool {
+        let coming = self.ops.values().flat_map(Doing::new_seats).map(|seat| &seat.id);
+        self.seats
             .keys()
-            .any(|other| other.student == id.student && other.room != id.room);
+            .chain(coming)
+            .any(|other| other.student == id.student && other.room != id.room)
+    }
+
+    fn new_seat(&self, id: SeatId, session: u64, numbered: bool, lease_ms: u64) -> SeatRecord {
         SeatRecord {
-            route: route(&id.room, &id.student, numbered || sits_elsewhere),
+            route: route(&id.room, &id.student, numbered || self.sits_elsewhere(&id)),
             id,
             session,
             wanted: Wanted::Running,
+            made: false,
             deadline_unix_ms: self.now.unix_ms + lease_ms,
             discard_by: None,
             closing: Closing::default(),
@@ -199,6 +205,12 @@ impl Control {
             }
         }
         seats.retain(|seat| !self.seats.contains_key(&seat.id));
+        for seat in &mut seats {
+            // Meanwhile the student may have been seated elsewhere, too.
+            if self.sits_elsewhere(&seat.id) {
+                seat.route = route(&seat.id.room, &seat.id.student, true);
+            }
+        }
         let changes = vec![
             Change::PutRoom(room.clone()),
             Change::AddSeats(seats.clone()),

@@ -72,7 +72,8 @@ impl Control {
         let deadlines: Vec<(SeatId, u64)> = chosen
             .into_iter()
             .map(|id| {
-                let old = self.seats.get(&id).map_or(0, |seat| seat.record.deadline_unix_ms);
+                let written = self.seats.get(&id).map_or(0, |seat| seat.record.deadline_unix_ms);
+                let old = self.new_end(&id).unwrap_or(written);
                 (id, old.max(now_ms) + more_ms)
             })
             .collect();
@@ -172,6 +173,7 @@ impl Control {
             if let Some(seat) = self.seats.get_mut(id) {
                 seat.urged = stamp;
                 seat.record.wanted = wanted;
+                seat.restart = false;
                 seat.fresh_start();
             }
         }

@@ -1,0 +1,70 @@
+//! What supervisors ask, in few words.
+
+use labtop::domain::command::{Command, Seats};
+
+use crate::rig::{id, room, seat};
+
+pub fn open(name: &str, seats: u32) -> Command {
+    open_with(name, Seats::Numbered(seats))
+}
+
+pub fn open_for(name: &str, students: &[&str]) -> Command {
+    open_with(
+        name,
+        Seats::Students(students.iter().map(|s| s.parse().unwrap()).collect()),
+    )
+}
+
+fn open_with(name: &str, seats: Seats) -> Command {
+    Command::OpenRoom {
+        room: room(name),
+        template: None,
+        seats,
+        minutes: None,
+        exam: false,
+        dry_run: false,
+    }
+}
+
+pub fn close(name: &str, discard: bool) -> Command {
+    Command::CloseRoom {
+        room: room(name),
+        discard,
+    }
+}
+
+pub fn freeze(name: &str) -> Command {
+    Command::FreezeRoom {
+        room: room(name),
+        student: None,
+    }
+}
+
+pub fn thaw(name: &str) -> Command {
+    Command::ThawRoom {
+        room: room(name),
+        student: None,
+    }
+}
+
+pub fn extend(name: &str) -> Command {
+    Command::ExtendRoom {
+        room: room(name),
+        student: None,
+        minutes: 5,
+    }
+}
+
+pub fn kill(name: &str) -> Command {
+    Command::KillSeat {
+        seat: seat(name),
+        container: None,
+    }
+}
+
+pub fn restart(name: &str) -> Command {
+    Command::RestartSeat {
+        seat: seat(name),
+        container: Some(id(name)),
+    }
+}
