@@ -1,5 +1,6 @@
 //! `labtop demo`: a room of simulated students, opened, watched and closed like any other.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,20 +11,23 @@ use crate::board;
 use crate::cli::{DemoArgs, Exit, Problem, attach, list, outcome};
 use crate::config::{DEMO_IMAGE, DEMO_TEMPLATE, Loaded};
 use crate::domain::command::{Command, Seats};
-use crate::domain::ids::{BadId, RoomName, SeatId};
+use crate::domain::ids::{BadId, RoomName, SeatId, TemplateName};
 use crate::domain::snapshot::Snapshot;
 use crate::tui::draw_text;
 use crate::wire::client::Client;
-use crate::world::docker::{Docker, Options};
+use crate::world::docker::{CARRIER_IMAGE, Docker, Options};
 
 /// The demo's room.
 const ROOM: &str = "demo";
 /// How long figures are gathered before the board is printed again.
 const WATCH: Duration = Duration::from_secs(10);
-/// CPU that no student at work needs all the time, percent of one core.
-const RUNAWAY_PERCENT: f32 = 60.0;
-/// The page that stands for the board where there is no terminal.
-const PAGE: (u16, u16) = (100, 30);
+/// CPU that no student at work needs all the time, as a part of what the seat may use.
+const RUNAWAY_PART: f32 = 0.6;
+/// Columns of the page that stands for the board where there is no terminal, and its rows besides those of the seats.
+const PAGE_COLUMNS: u16 = 100;
+const PAGE_ROWS: u16 = 18;
+/// The student whose program never ends; see the image's `lab.sh`.
+const SPINNER: &str = "s07";
 
 /// Opens the demo and shows the board; without a terminal runs the whole job once; with `--down` takes it away.
 ///
@@ -38,7 +42,8 @@ pub async fn run(args: &DemoArgs, config: Option<&Path>, loaded: &Loaded, termin
     if terminal {
         let exit = board::show(client, config, loaded.settings.ui).await;
         let exit = exit.map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
-        println!("The demo goes on; `labtop` shows it again, `labtop demo --down` archives and removes it.");
+        // There may be no terminal any more to say it on.
+        let _ = say("The demo goes on; `labtop` shows it again, `labtop demo --down` archives and removes it.");
         return Ok(exit.code().into());
     }
     whole_job(&client).await?;
@@ -61,16 +66,17 @@ async fn open(client: &Client, seats: u32) -> Result<(), Problem> {
 async fn whole_job(client: &Client) -> Result<(), Problem> {
     let mut watch = client.watch().await?;
     let first = watch.snapshot().await.ok_or_else(gone)?;
-    print!("{}", draw_text(&first, PAGE.0, PAGE.1));
+    print_page(&first)?;
     let mut last = first;
     let end = Instant::now() + WATCH;
     while let Ok(next) = timeout_at(end, watch.snapshot()).await {
         last = next.ok_or_else(gone)?;
     }
-    print!("{}", draw_text(&last, PAGE.0, PAGE.1));
+    print_page(&last)?;
     match runaway(&last)? {
         Some(seat) => obey(client, Command::KillSeat { seat, container: None }).await?,
-        None => println!("No seat runs away"),
+        None if spins(&last) => return Err(Problem::new(Exit::Failed, "no seat runs away, but one should")),
+        None => say("No seat runs away")?,
     }
     obey(
         client,
@@ -84,15 +90,32 @@ async fn whole_job(client: &Client) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The seat that uses the most CPU, if that is more than a student at work would.
+fn print_page(snapshot: &Snapshot) -> Result<(), Problem> {
+    let seats = u16::try_from(snapshot.seats().count()).unwrap_or(u16::MAX);
+    let page = draw_text(snapshot, PAGE_COLUMNS, seats.saturating_add(PAGE_ROWS));
+    Ok(io::stdout().lock().write_all(page.as_bytes())?)
+}
+
+fn say(line: &str) -> Result<(), Problem> {
+    Ok(writeln!(io::stdout().lock(), "{line}")?)
+}
+
+/// Whether the student is there whose program never ends.
+fn spins(snapshot: &Snapshot) -> bool {
+    snapshot
+        .seats()
+        .any(|seat| seat.room.as_str() == ROOM && seat.student.as_str() == SPINNER)
+}
+
+/// The seat that uses the most of its CPU, if that is more than a student at work would.
 fn runaway(snapshot: &Snapshot) -> Result<Option<SeatId>, Problem> {
     let room = room()?;
     let busiest = snapshot
         .seats()
         .filter(|seat| seat.room == room)
-        .filter_map(|seat| Some((seat, average(&seat.cpu_history)?)))
+        .filter_map(|seat| Some((seat, average(&seat.cpu_history)? / seat.cpu_limit_percent)))
         .max_by(|a, b| a.1.total_cmp(&b.1))
-        .filter(|(_, cpu)| *cpu >= RUNAWAY_PERCENT);
+        .filter(|(_, part)| *part >= RUNAWAY_PART);
     Ok(busiest.map(|(seat, _)| SeatId::new(seat.room.clone(), seat.student.clone())))
 }
 
@@ -103,7 +126,13 @@ fn average(history: &[u16]) -> Option<f32> {
 }
 
 async fn down(client: &Client, loaded: &Loaded) -> Result<ExitCode, Problem> {
-    if is_open(client).await? {
+    if let Some(template) = template_of_room(client).await? {
+        if template.as_str() != DEMO_TEMPLATE {
+            let text = format!(
+                "room {ROOM} was opened from template {template}, so it is not the demo's: `labtop room close {ROOM}` closes it"
+            );
+            return Err(Problem::new(Exit::Failed, text));
+        }
         obey(
             client,
             Command::CloseRoom {
@@ -113,23 +142,25 @@ async fn down(client: &Client, loaded: &Loaded) -> Result<ExitCode, Problem> {
         )
         .await?;
     }
-    remove_image(loaded).await?;
-    println!(
-        "The demo's image is removed; the archives are kept in {}",
+    let images = remove_images(loaded).await?;
+    say(&format!(
+        "{images}; the archives are kept in {}",
         loaded.settings.archive.directory.display()
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// There may be no demo, and its image still be there.
-async fn is_open(client: &Client) -> Result<bool, Problem> {
+async fn template_of_room(client: &Client) -> Result<Option<TemplateName>, Problem> {
     let room = room()?;
     let snapshot = client.watch().await?.snapshot().await.ok_or_else(gone)?;
-    Ok(snapshot.rooms.iter().any(|open| open.name == room))
+    let open = snapshot.rooms.iter().find(|open| open.name == room);
+    Ok(open.map(|open| open.template.clone()))
 }
 
-/// The image is no room's and so no agent's business: it was made for the demo and goes with it.
-async fn remove_image(loaded: &Loaded) -> Result<(), Problem> {
+/// The images are no room's and so no agent's business: they were made on the spot and go with the demo, unless another
+/// room uses them. Tells what became of them.
+async fn remove_images(loaded: &Loaded) -> Result<&'static str, Problem> {
     let settings = &loaded.settings;
     let docker = Docker::new(Options {
         host: settings.docker.host.clone(),
@@ -139,8 +170,14 @@ async fn remove_image(loaded: &Loaded) -> Result<(), Problem> {
         routing: settings.routing.clone(),
     })?;
     docker.hello().await?;
-    docker.remove_image(DEMO_IMAGE).await?;
-    Ok(())
+    // What reads workspaces is made again when it is needed; seats in use keep the demo's own.
+    docker.remove_image_unless_used(CARRIER_IMAGE).await?;
+    let removed = docker.remove_image_unless_used(DEMO_IMAGE).await?;
+    Ok(if removed {
+        "The demo's images are removed"
+    } else {
+        "The demo's image is kept, because other seats use it"
+    })
 }
 
 /// An instance that owns nothing.

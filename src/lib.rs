@@ -14,6 +14,7 @@ pub mod domain;
 pub mod engine;
 pub mod log;
 pub mod paths;
+pub mod signals;
 pub mod tui;
 pub mod wire;
 pub mod world;

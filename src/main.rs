@@ -50,7 +50,7 @@ fn agent(args: AgentArgs, config: Option<&Path>) -> Result<ExitCode, Problem> {
     let _log = log::to_file(&paths.state, "agent.log")?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
-        eprintln!("labtop: {warning}");
+        cli::complain(&format!("labtop: {warning}"));
     }
     let home = agent::Home {
         state: paths.state,
@@ -80,11 +80,11 @@ async fn show_board(config: Option<&Path>, loaded: &Loaded) -> Result<ExitCode, 
 fn configuration(verb: ConfigVerb, config: Option<&Path>) -> Result<ExitCode, Problem> {
     let loaded = load(config, &Paths::of_process()?)?;
     match verb {
-        ConfigVerb::Print => print!("{}", config::to_toml(&loaded)),
-        ConfigVerb::Check => println!("{}", loaded.verdict()),
+        ConfigVerb::Print => cli::print(&config::to_toml(&loaded))?,
+        ConfigVerb::Check => cli::print(&format!("{}\n", loaded.verdict()))?,
     }
     for warning in &loaded.warnings {
-        eprintln!("labtop: {warning}");
+        cli::complain(&format!("labtop: {warning}"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Longest path of a Unix socket, bytes: 108 in the kernel's structure, one of them the end mark.
@@ -27,6 +27,12 @@ pub enum PathError {
         .0.display(), .0.as_os_str().len()
     )]
     SocketTooLong(PathBuf),
+    /// Somebody else may put files there.
+    #[error(
+        "others may write in the directory {place}: name one of this user's own with LABTOP_STATE, or `chmod go-w {place}`",
+        place = .0.display()
+    )]
+    Shared(PathBuf),
     /// A directory cannot be made.
     #[error("cannot make the directory {}: {cause}", .directory.display())]
     Directory {
@@ -116,16 +122,30 @@ pub fn check_socket(socket: &Path) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Makes a directory, and those above it, for this user alone. One that is there is left as it is.
+/// Makes a directory, and those above it, for this user alone. One that is there is left as it is, if nobody else may
+/// put files into it: whoever can would choose what this program writes to and whom it talks with.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be made, or others may write in it.
 pub fn private_directory(directory: &Path) -> Result<(), PathError> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(|cause| PathError::Directory {
+    let failed = |cause| PathError::Directory {
         directory: directory.to_owned(),
         cause,
-    })
+    };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(failed)?;
+    let found = std::fs::metadata(directory).map_err(failed)?;
+    if is_private(found.uid(), found.mode(), rustix::process::geteuid().as_raw()) {
+        return Ok(());
+    }
+    Err(PathError::Shared(directory.to_owned()))
+}
+
+/// Whether nobody but `user` and root may put files into a directory of that owner and mode.
+fn is_private(owner: u32, mode: u32, user: u32) -> bool {
+    const ROOT: u32 = 0;
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    (owner == user || owner == ROOT) && mode & WRITABLE_BY_OTHERS == 0
 }
 
 #[cfg(test)]
@@ -188,6 +208,21 @@ mod tests {
         }
         let (_, socket, candidates) = all(&[("LABTOP_STATE", "/tmp/x"), ("LABTOP_SOCKET", "/tmp/s")], true);
         assert_eq!((socket.as_str(), candidates.len()), ("/tmp/s", 1));
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_in_is_not_trusted() {
+        assert!(is_private(7, 0o755, 7) && is_private(0, 0o755, 7) && is_private(7, 0o40700, 7));
+        for (owner, mode) in [(8, 0o700), (7, 0o775), (7, 0o777), (0, 0o1777)] {
+            assert!(!is_private(owner, mode, 7), "{owner} {mode:o}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let open = dir.path().join("open");
+        std::fs::create_dir(&open).unwrap();
+        std::os::unix::fs::chown(&open, None, None).unwrap();
+        std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        assert!(matches!(private_directory(&open), Err(PathError::Shared(_))));
+        private_directory(&dir.path().join("new/below")).unwrap();
     }
 
     #[test]

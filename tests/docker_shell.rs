@@ -35,6 +35,24 @@ async fn type_in(shell: &Shell, text: &'static str) {
         .unwrap();
 }
 
+/// Bytes that would be a frame of four gigabytes where frames are expected.
+#[tokio::test]
+async fn what_looks_like_a_frame_in_a_shell_is_shown_as_it_is() {
+    let lab = Lab::new().await;
+    let id = lab.provision(&lab.order("a")).await.id;
+    let mut shell = lab.docker.shell(&id, STUDENT, "/workspace", 80, 24).await.unwrap();
+    type_in(&shell, "echo rea''dy\n").await;
+    read_until(&mut shell, "ready").await;
+    // The pause makes the bytes the beginning of what is read next.
+    type_in(
+        &shell,
+        "sleep 1; printf '\\001\\000\\000\\000\\377\\377\\377\\377'; sleep 1; echo af''ter\n",
+    )
+    .await;
+    let told = read_until(&mut shell, "after").await;
+    assert!(told.contains("\u{1}\0\0\0"), "{told:?}");
+}
+
 #[tokio::test]
 async fn a_shell_is_the_students_and_ends_when_it_is_left() {
     let lab = Lab::new().await;

@@ -262,7 +262,9 @@ async fn a_log_is_bytes_until_its_end() {
     let Request::Logs { reply, .. } = fake.request().await else {
         panic!("a log")
     };
-    reply.send(Err(Fault::new(FaultCode::Engine, "no such seat"))).unwrap();
+    reply
+        .send(Err(Fault::new(FaultCode::Engine, "no such seat").into()))
+        .unwrap();
     assert!(matches!(within(asked).await.unwrap(), Some(CallError::Fault(fault)) if fault.text == "no such seat"));
 }
 

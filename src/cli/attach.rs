@@ -31,7 +31,7 @@ impl From<PathError> for Problem {
     fn from(error: PathError) -> Self {
         let exit = match error {
             PathError::NoHome | PathError::SocketTooLong(_) => Exit::Usage,
-            PathError::Directory { .. } => Exit::Failed,
+            PathError::Directory { .. } | PathError::Shared(_) => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }
@@ -197,12 +197,7 @@ fn last_words(state: &Path) -> Result<(File, File), Problem> {
     );
     let path = state.join(name);
     let open = || {
-        let writer = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)?;
+        let writer = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
         let reader = File::open(&path)?;
         std::fs::remove_file(&path)?;
         Ok((writer, reader))

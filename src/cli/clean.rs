@@ -1,5 +1,7 @@
 //! Hostile text made harmless: control bytes become visible, so that a terminal shows them and obeys none.
 
+use crate::domain::harmless::is_hidden;
+
 /// The text with everything visible that a terminal would obey, line ends and tabulators left as they are.
 #[must_use]
 pub fn visible(text: &str) -> String {
@@ -20,13 +22,29 @@ pub fn visible_line(text: &str) -> String {
     visible(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
+/// JSON with everything escaped in its strings that a terminal would obey or hide.
+#[must_use]
+pub fn escaped(json: &str) -> String {
+    use std::fmt::Write;
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_harmful(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// Whether a terminal might do something else with it than show it: C0 and C1 controls, and the marks that turn or
 /// hide text around them.
 fn is_harmful(character: char) -> bool {
     match character {
         '\n' | '\t' => false,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => true,
-        other => other.is_control(),
+        other => other.is_control() || is_hidden(other),
     }
 }
 
@@ -91,6 +109,14 @@ mod tests {
         assert_eq!(visible("héllo 世界\n\tok"), "héllo 世界\n\tok");
         assert_eq!(visible("a\u{202e}b\u{200b}"), "a\\u{202e}b\\u{200b}");
         assert_eq!(visible_line("a\nb\tc\r"), "a\\nb\\tc\\r");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning_and_loses_its_teeth() {
+        let text = "a\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{e0041}世\n";
+        let json = escaped(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert!(!json.chars().any(is_harmful), "{json:?}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [text]);
     }
 
     #[test]

@@ -10,25 +10,38 @@ use crate::wire::client::{CallError, ConnectError};
 
 /// How a verb ended: a stable contract with scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
-    /// All of it is done.
-    Done = 0,
-    /// It failed.
-    Failed = 1,
-    /// The arguments or the configuration are wrong.
-    Usage = 2,
-    /// The role, or the agent's owner, does not permit it.
-    Refused = 3,
-    /// Nothing listens, or Docker cannot be reached.
-    Unreachable = 4,
-    /// A part is done; what is left has been listed.
-    Partly = 5,
-    /// Ctrl-C: 128 and the signal's number, as shells expect.
-    Interrupted = 130,
+    /// 0: all of it is done.
+    Done,
+    /// 1: it failed.
+    Failed,
+    /// 2: the arguments or the configuration are wrong.
+    Usage,
+    /// 3: the role, or the agent's owner, does not permit it.
+    Refused,
+    /// 4: nothing listens, or Docker cannot be reached.
+    Unreachable,
+    /// 5: a part is done; what is left has been listed.
+    Partly,
+    /// Ended by the signal of that number; 128 and the number, as shells expect.
+    Signal(u8),
 }
 
 impl Exit {
+    /// The number of the exit status.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::Unreachable => 4,
+            Self::Partly => 5,
+            Self::Signal(number) => 128 + number,
+        }
+    }
+
     /// What a fault means.
     #[must_use]
     pub fn of_fault(code: FaultCode) -> Self {
@@ -73,7 +86,7 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 
@@ -107,8 +120,19 @@ impl Problem {
 }
 
 /// Writes a line on standard error. When nobody reads there, the exit code has to do.
-pub(super) fn complain(line: &str) {
+pub fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes on standard output. A reader that has seen enough (`| head`) changes nothing of how the verb ends.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
 
 impl From<Fault> for Problem {
@@ -143,6 +167,7 @@ impl From<CallError> for Problem {
         match error {
             CallError::Connect(error) => error.into(),
             CallError::Fault(fault) => fault.into(),
+            CallError::Refusal(refusal) => refusal.into(),
             lost @ CallError::Lost(_) => Self::new(Exit::Failed, lost.to_string()),
         }
     }
@@ -184,7 +209,7 @@ mod tests {
             (fault(FaultCode::EngineVersion), 4),
             (partly, 5),
         ] {
-            assert_eq!(Exit::of_outcome(&outcome) as u8, code, "{outcome:?}");
+            assert_eq!(Exit::of_outcome(&outcome).code(), code, "{outcome:?}");
         }
     }
 

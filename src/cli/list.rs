@@ -1,13 +1,13 @@
 //! Archives, processes and checks, each as a table or as JSON.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde::Serialize;
 
-use super::exit::{Exit, Problem, complain};
-use super::seats::{engine_is_up, snapshot};
+use super::clean::escaped;
+use super::exit::{Exit, Problem, complain, print};
 use super::table::{self, Align, bytes};
-use crate::domain::command::{Answer, ArchiveRow, Check, CheckState, Query};
+use crate::domain::command::{Answer, ArchiveRow, Check, CheckState, ENGINE_CHECK, Query};
 use crate::domain::ids::{ArchiveId, RoomName, SeatId, StudentId};
 use crate::wire::client::Client;
 
@@ -121,12 +121,13 @@ pub async fn checks(client: &Client, as_json: bool) -> Result<Exit, Problem> {
     } else {
         print(&checks_text(&checks))?;
     }
-    if checks.iter().any(|check| check.state == CheckState::Fail) {
-        // An engine that does not answer has an exit code of its own.
-        engine_is_up(&*snapshot(client).await?)?;
-        return Ok(Exit::Failed);
+    let mut failed = checks.iter().filter(|check| check.state == CheckState::Fail).peekable();
+    if failed.peek().is_none() {
+        return Ok(Exit::Done);
     }
-    Ok(Exit::Done)
+    // An engine that does not answer has an exit code of its own.
+    let no_engine = failed.any(|check| check.name == ENGINE_CHECK);
+    Ok(if no_engine { Exit::Unreachable } else { Exit::Failed })
 }
 
 fn checks_text(checks: &[Check]) -> String {
@@ -162,10 +163,7 @@ fn odd_answer() -> Problem {
     )
 }
 
+/// JSON that a terminal shows as it is: what a terminal would obey, or hide, is escaped.
 pub(super) fn json(value: &impl Serialize) -> io::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
-}
-
-pub(super) fn print(text: &str) -> io::Result<()> {
-    io::stdout().lock().write_all(text.as_bytes())
+    Ok(escaped(&serde_json::to_string_pretty(value)?) + "\n")
 }

@@ -25,7 +25,7 @@ pub use args::{
     SeatVerb, Verb,
 };
 pub use clean::{Cleaner, visible};
-pub use exit::{Exit, Problem};
+pub use exit::{Exit, Problem, complain, print};
 pub use list::archives_json;
 pub use parse::{parse, parse_from};
 pub use seats::{seats_json, seats_table};

@@ -1,9 +1,9 @@
 //! Running a changing command in front of a person: progress, the result, what is left.
 
-use std::io::{self, Write};
+use std::io;
 
 use super::clean::visible;
-use super::exit::{Exit, Problem, complain};
+use super::exit::{Exit, Problem, complain, print};
 use super::progress::Progress;
 use crate::domain::command::{Command, Left, Outcome};
 use crate::domain::ids::RoomName;
@@ -45,20 +45,27 @@ pub async fn run(client: &Client, command: Command) -> Result<Exit, Problem> {
 /// When it was refused, or the agent went away.
 pub async fn detach(client: &Client, command: Command, room: &RoomName) -> Result<Exit, Problem> {
     let mut running = client.start(command).await?;
-    match running.next().await? {
-        RunEvent::Done(outcome) => tell(outcome),
-        RunEvent::Progress(_) => {
-            say(&format!(
-                "Room {room} is opening: `labtop ls {room}` shows how far it is."
-            ))?;
-            Ok(Exit::Done)
+    let mut progress = Progress::on_stderr();
+    loop {
+        match running.next().await? {
+            RunEvent::Done(outcome) => {
+                progress.clear();
+                return tell(outcome);
+            }
+            // Before it is accepted it concerns no seat yet: an image is being pulled, and that may fail.
+            RunEvent::Progress(report) if report.total == 0 => progress.show(&report),
+            RunEvent::Progress(_) => break progress.clear(),
         }
     }
+    say(&format!(
+        "Room {room} is opening: `labtop ls {room}` shows how far it is."
+    ))?;
+    Ok(Exit::Done)
 }
 
 fn goes_on(target: &str) -> Problem {
     Problem::new(
-        Exit::Interrupted,
+        Exit::Signal(2),
         format!("the agent goes on with {target}: `labtop ls` shows how far it is"),
     )
 }
@@ -85,7 +92,7 @@ fn leftover(left: &Left) -> String {
 }
 
 fn say(text: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{}", visible(text))
+    print(&format!("{}\n", visible(text)))
 }
 
 #[cfg(test)]

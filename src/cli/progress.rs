@@ -60,16 +60,15 @@ impl<W: Write> Progress<W> {
 }
 
 fn line(report: &ProgressReport) -> String {
+    let text = visible_line(&report.text);
+    if report.total == 0 {
+        return text;
+    }
     let failed = match report.failed {
         0 => String::new(),
         count => format!(", {count} failed"),
     };
-    format!(
-        "{}/{}{failed}  {}",
-        report.done,
-        report.total,
-        visible_line(&report.text)
-    )
+    format!("{}/{}{failed}  {text}", report.done, report.total)
 }
 
 /// As much as fits: a line that wraps could not be redrawn.

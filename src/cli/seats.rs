@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::clean::visible;
-use super::exit::{Exit, Problem, complain};
-use super::list::{json, print};
+use super::exit::{Exit, Problem, complain, print};
+use super::list::json;
 use super::table::{self, Align, bytes, seconds};
 use crate::domain::fault::Fault;
 use crate::domain::ids::{ArchiveId, ContainerId, RoomName, StudentId};

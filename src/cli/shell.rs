@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::{Exit, Problem};
 use crate::domain::ids::SeatId;
+use crate::signals::Ends;
 use crate::wire::client::{CallError, Client, ShellReader, ShellWriter};
 
 /// Ctrl-]: leaves a shell that does not listen any more, as in telnet.
@@ -36,6 +37,9 @@ pub enum ShellError {
     /// The terminal failed.
     #[error("the terminal failed: {0}")]
     Terminal(#[from] io::Error),
+    /// This process was told to end.
+    #[error("ended by signal {0}; the shell in the seat is ended too")]
+    Signal(u8),
     /// The agent or the seat failed.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -46,6 +50,7 @@ impl From<ShellError> for Problem {
         match error {
             ShellError::NoTerminal => Self::new(Exit::Usage, error.to_string()),
             ShellError::Terminal(_) => Self::new(Exit::Failed, error.to_string()),
+            ShellError::Signal(number) => Self::new(Exit::Signal(number), error.to_string()),
             ShellError::Call(error) => error.into(),
         }
     }
@@ -64,16 +69,14 @@ pub async fn shell_session(client: &Client, seat: &SeatId) -> Result<(), ShellEr
     let (cols, rows) = crossterm::terminal::size()?;
     let (reader, writer) = client.shell(seat.clone(), cols, rows).await?;
     let mut resized = signal(SignalKind::window_change())?;
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut hung_up = signal(SignalKind::hangup())?;
+    let mut ends = Ends::new()?;
     let keys = Keys::open()?;
     say(format!("Shell in {seat}; Ctrl-] leaves.\r\n").as_bytes())?;
     let _raw = Raw::enter()?;
     tokio::select! {
         printed = print_all(reader) => printed,
         typed = type_all(keys, writer, &mut resized) => typed,
-        _ = terminated.recv() => Ok(()),
-        _ = hung_up.recv() => Ok(()),
+        number = ends.next() => Err(ShellError::Signal(number)),
     }
 }
 

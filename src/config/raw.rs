@@ -158,7 +158,11 @@ impl<'d> Section<'d> {
             } else {
                 unknown(key, &asked)
             };
-            self.wrong(key, rule);
+            // Its value is nobody's business: it may be a password for a later version, or for another program.
+            let line = self
+                .entry(key)
+                .map_or(self.line, |(start, _)| line_of(self.document.text, start));
+            self.document.note(line, self.path_of(key), String::new(), rule);
         }
     }
 
@@ -258,8 +262,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "line 1: b = 1: not in this version of labtop",
-                "line 2: a = 2: unknown key, did you mean `t`?",
+                "line 1: b: not in this version of labtop",
+                "line 2: a: unknown key, did you mean `t`?",
                 "line 5: t.c = 'x': must be a whole number, not text",
             ]
         );

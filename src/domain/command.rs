@@ -275,6 +275,9 @@ pub enum CheckState {
     Fail,
 }
 
+/// The name of the check whether the engine answers.
+pub const ENGINE_CHECK: &str = "engine";
+
 /// One line of the doctor's report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::role::Role;
+
 /// What failed, so that code can decide what to do; people read the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,6 +106,18 @@ impl Fault {
     }
 }
 
+/// Why something asked for was not given: either may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Denial {
+    /// It was not accepted.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It failed.
+    #[error(transparent)]
+    Failed(#[from] Fault),
+}
+
 /// Why a command was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -135,6 +149,12 @@ impl Refusal {
             code,
             text: text.into(),
         }
+    }
+
+    /// The role does not permit the verb.
+    pub fn role(user: &str, verb: &str, role: Role) -> Self {
+        let text = format!("{user} may not `{verb}`: the role {role:?} does not permit it");
+        Self::new(RefusalCode::Role, text)
     }
 
     /// Nothing has that name.

@@ -7,6 +7,7 @@ pub mod command;
 pub mod control;
 pub mod effect;
 pub mod fault;
+pub mod harmless;
 pub mod ids;
 pub mod names;
 pub mod notice;

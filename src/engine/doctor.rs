@@ -1,7 +1,7 @@
 //! The doctor: what works, what does not, and what to do about it.
 
 use super::world::World;
-use crate::domain::command::Check;
+use crate::domain::command::{Check, ENGINE_CHECK};
 use crate::domain::fault::Fault;
 use crate::world::meter::CgroupMeter;
 
@@ -11,9 +11,9 @@ const DISK_LOW_BYTES: u64 = 1 << 30;
 const SUBNETS_LOW: usize = 4;
 
 /// Looks at everything that rooms depend on.
-pub(super) async fn examine(world: &World, orphans: Vec<String>) -> Vec<Check> {
+pub(super) async fn examine(world: &World, strange: Option<String>, orphans: Vec<String>) -> Vec<Check> {
     vec![
-        engine(world).await,
+        engine(world, strange).await,
         limits(world).await,
         subnets(world).await,
         meter(world),
@@ -27,10 +27,13 @@ fn failed(name: &str, fault: Fault) -> Check {
     Check::fail(name, fault.text, fault.hint)
 }
 
-async fn engine(world: &World) -> Check {
+async fn engine(world: &World, strange: Option<String>) -> Check {
+    if let Some(why) = strange {
+        return Check::fail(ENGINE_CHECK, why, "");
+    }
     match world.docker.hello().await {
-        Ok(info) => Check::ok("engine", format!("Docker {} (API {})", info.version, info.api)),
-        Err(fault) => failed("engine", fault),
+        Ok(info) => Check::ok(ENGINE_CHECK, format!("Docker {} (API {})", info.version, info.api)),
+        Err(fault) => failed(ENGINE_CHECK, fault),
     }
 }
 

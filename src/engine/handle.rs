@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::domain::command::{Answer, Command, Outcome, ProgressReport, Query};
-use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::fault::{Denial, Fault, FaultCode};
 use crate::domain::ids::SeatId;
 use crate::domain::notice::Notice;
 use crate::domain::role::Actor;
@@ -76,7 +76,7 @@ pub enum Request {
         /// Whether to go on with new ones.
         follow: bool,
         /// Where the stream goes.
-        reply: oneshot::Sender<Result<LogStream, Fault>>,
+        reply: oneshot::Sender<Result<LogStream, Denial>>,
     },
     /// Open a shell.
     Shell {
@@ -89,7 +89,7 @@ pub enum Request {
         /// Rows of the person's terminal.
         rows: u16,
         /// Where the session goes.
-        reply: oneshot::Sender<Result<ShellSession, Fault>>,
+        reply: oneshot::Sender<Result<ShellSession, Denial>>,
     },
 }
 
@@ -181,7 +181,7 @@ impl Handle {
     ///
     /// # Errors
     /// When the seat or its container is not there, or the engine fails.
-    pub async fn logs(&self, seat: SeatId, tail: u32, follow: bool) -> Result<LogStream, Fault> {
+    pub async fn logs(&self, seat: SeatId, tail: u32, follow: bool) -> Result<LogStream, Denial> {
         self.call(|reply| Request::Logs {
             seat,
             tail,
@@ -194,8 +194,8 @@ impl Handle {
     /// Opens a shell in a seat.
     ///
     /// # Errors
-    /// When the seat does not run, or the engine fails.
-    pub async fn shell(&self, actor: Actor, seat: SeatId, cols: u16, rows: u16) -> Result<ShellSession, Fault> {
+    /// When the role does not permit it, the seat does not run, or the engine fails.
+    pub async fn shell(&self, actor: Actor, seat: SeatId, cols: u16, rows: u16) -> Result<ShellSession, Denial> {
         self.call(|reply| Request::Shell {
             actor,
             seat,

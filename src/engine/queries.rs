@@ -7,7 +7,8 @@ use super::handle::{LogStream, Request, ShellInput, ShellSession};
 use super::run::Run;
 use super::world::World;
 use crate::domain::command::{Answer, Query};
-use crate::domain::fault::{Fault, FaultCode, Refusal};
+use crate::domain::control::Input;
+use crate::domain::fault::{Denial, Fault, Refusal};
 use crate::domain::ids::{ContainerId, SeatId};
 use crate::domain::role::{Actor, Role};
 use crate::domain::seen::RunState;
@@ -18,7 +19,7 @@ use crate::world::docker;
 const INPUT_WAITING: usize = 64;
 
 /// Answers what is not a command.
-pub(super) fn answer(run: &Run, request: Request) {
+pub(super) fn answer(run: &mut Run, request: Request) {
     match request {
         Request::Command { .. } => {}
         Request::Ask { query, reply } => ask(run, query, reply),
@@ -51,9 +52,10 @@ fn ask(run: &Run, query: Query, reply: oneshot::Sender<Answer>) {
         },
         Query::Doctor => {
             let orphans = run.control.orphans().iter().cloned().collect();
+            let strange = run.control.strange_engine().map(str::to_owned);
             tokio::spawn(async move {
                 Answer::Doctor {
-                    checks: doctor::examine(&world, orphans).await,
+                    checks: doctor::examine(&world, strange, orphans).await,
                 }
             })
         }
@@ -72,32 +74,37 @@ async fn top(world: &World, id: &ContainerId) -> Answer {
     }
 }
 
-fn logs(run: &Run, seat: &SeatId, (tail, follow): (u32, bool), reply: oneshot::Sender<Result<LogStream, Fault>>) {
+fn logs(run: &Run, seat: &SeatId, (tail, follow): (u32, bool), reply: oneshot::Sender<Result<LogStream, Denial>>) {
     let found = container(run, seat);
     let world = run.world.clone();
     tokio::spawn(async move {
         let stream = match found {
-            Ok(id) => world.docker.logs(&id, tail, follow).await,
-            Err(refusal) => Err(Fault::new(FaultCode::Engine, refusal.text)),
+            Ok(id) => world.docker.logs(&id, tail, follow).await.map_err(Denial::from),
+            Err(refusal) => Err(refusal.into()),
         };
         let _ = reply.send(stream);
     });
 }
 
 fn shell(
-    run: &Run,
+    run: &mut Run,
     actor: &Actor,
     seat: &SeatId,
     size: (u16, u16),
-    reply: oneshot::Sender<Result<ShellSession, Fault>>,
+    reply: oneshot::Sender<Result<ShellSession, Denial>>,
 ) {
     let found = shell_target(run, actor, seat);
     let world = run.world.clone();
-    tracing::info!(user = actor.name, %seat, "shell");
+    if found.is_ok() {
+        run.input(Input::Visit(actor.clone(), seat.clone()));
+    }
     tokio::spawn(async move {
         let session = match found {
-            Ok((id, user, workdir)) => open_shell(&world, &id, user, &workdir, size).await,
-            Err(refusal) => Err(Fault::new(FaultCode::Engine, refusal.text)),
+            Ok((id, user, workdir)) => {
+                let opened = open_shell(&world, &id, user, &workdir, size).await;
+                opened.map_err(Denial::from)
+            }
+            Err(refusal) => Err(refusal.into()),
         };
         let _ = reply.send(session);
     });
@@ -105,10 +112,7 @@ fn shell(
 
 fn shell_target(run: &Run, actor: &Actor, seat: &SeatId) -> Result<(ContainerId, SeatUser, String), Refusal> {
     if actor.role < Role::Proctor {
-        return Err(Refusal::conflict(format!(
-            "{} may not open a shell in {seat}",
-            actor.name
-        )));
+        return Err(Refusal::role(&actor.name, "seat shell", actor.role));
     }
     let id = container(run, seat)?;
     let state = run.control.container(seat).map(|c| c.state);

@@ -157,7 +157,7 @@ impl Run {
         self.input(Input::Fact(fact));
     }
 
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         self.stale |= !matches!(input, Input::Tick);
         for effect in self.control.handle(self.clock.now(), input) {
             self.enact(effect);

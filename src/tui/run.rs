@@ -12,13 +12,13 @@ use crossterm::event::Event as TermEvent;
 use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::SeatId;
 use crate::domain::settings::UiSettings;
+use crate::signals::Ends;
 
 use super::model::{Model, QUIET_AFTER};
 use super::port::{Inbound, Outbound};
@@ -76,32 +76,6 @@ pub enum BoardError {
     /// Some part of the program panicked and the terminal was given back.
     #[error("a part of labtop failed; the program's log says why")]
     Panicked,
-}
-
-/// Signals that end the board.
-struct Ends([(Signal, u8); 4]);
-
-impl Ends {
-    fn new() -> io::Result<Self> {
-        let on = |kind: SignalKind, number| signal(kind).map(|signal| (signal, number));
-        Ok(Self([
-            on(SignalKind::hangup(), 1)?,
-            on(SignalKind::interrupt(), 2)?,
-            on(SignalKind::quit(), 3)?,
-            on(SignalKind::terminate(), 15)?,
-        ]))
-    }
-
-    async fn next(&mut self) -> Exit {
-        let [(hup, h), (int, i), (quit, q), (term, t)] = &mut self.0;
-        let number = tokio::select! {
-            _ = hup.recv() => *h,
-            _ = int.recv() => *i,
-            _ = quit.recv() => *q,
-            _ = term.recv() => *t,
-        };
-        Exit::Signal(number)
-    }
 }
 
 /// Where events come from and orders go to.
@@ -291,7 +265,7 @@ async fn pump<B: Backend>(
         let due = board.due;
         tokio::select! {
             biased;
-            exit = feed.ends.next() => return Ok(Stop::Exit(exit)),
+            number = feed.ends.next() => return Ok(Stop::Exit(Exit::Signal(number))),
             event = keys.recv() => match event {
                 None => return Ok(Stop::Exit(HUNG_UP)),
                 Some(event) => if let Some(stop) = board.on_terminal(event, &feed.outbound) {
@@ -362,7 +336,7 @@ where
     loop {
         tokio::select! {
             biased;
-            exit = feed.ends.next() => return Ok(ControlFlow::Break(exit)),
+            number = feed.ends.next() => return Ok(ControlFlow::Break(Exit::Signal(number))),
             ended = &mut session => return Ok(ControlFlow::Continue(ended)),
             news = feed.inbound.recv() => board.hear(news.ok_or(BoardError::Feed)?),
         }

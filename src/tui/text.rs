@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::domain::harmless::is_hidden;
+
 /// Most combining marks on one letter: real scripts need no more, stacked ones would smear over other rows.
 const MARKS_MAX: usize = 3;
 
@@ -82,30 +84,6 @@ fn push_control(out: &mut String, c: char, ascii: bool) {
 
 fn is_mark(c: char) -> bool {
     c.width() == Some(0) && !c.is_control() && !is_hidden(c)
-}
-
-/// Characters that turn the direction of text, or that nobody can see.
-fn is_hidden(c: char) -> bool {
-    matches!(
-        u32::from(c),
-        0xad | 0x34f
-            | 0x61c
-            | 0x115f..=0x1160
-            | 0x17b4..=0x17b5
-            | 0x180b..=0x180f
-            | 0x200b..=0x200f
-            | 0x2028..=0x202e
-            | 0x2060..=0x206f
-            | 0x2800
-            | 0x3164
-            | 0xfe00..=0xfe0f
-            | 0xfeff
-            | 0xffa0
-            | 0xfff0..=0xfffb
-            | 0x1bca0..=0x1bca3
-            | 0x1d173..=0x1d17a
-            | 0xe0000..=0xe0fff
-    )
 }
 
 /// The text cut to `width` cells; a cut is marked.

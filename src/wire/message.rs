@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::command::{Answer, Command, Outcome, ProgressReport, Query};
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Denial, Fault, Refusal};
 use crate::domain::ids::{InstanceId, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::snapshot::Snapshot;
@@ -132,6 +132,15 @@ pub enum ShellWord {
     End,
 }
 
+impl From<Denial> for Event<'_> {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Refused(refusal) => Self::Refused(refusal),
+            Denial::Failed(fault) => Self::Failed(fault),
+        }
+    }
+}
+
 /// What the agent sends after a request. Snapshots are borrowed when they are sent and owned when they arrive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -157,4 +166,6 @@ pub enum Event<'a> {
     End,
     /// A request could not be served; nothing follows.
     Failed(Fault),
+    /// A request was not accepted; nothing follows.
+    Refused(Refusal),
 }

@@ -6,15 +6,24 @@ use crate::domain::record::Change;
 use crate::domain::seen::{EngineInfo, EngineState};
 
 impl Control {
+    /// Why the engine that answers is not acted on, if it is not the rooms' own.
+    #[must_use]
+    pub fn strange_engine(&self) -> Option<&str> {
+        self.strange.as_deref()
+    }
+
     /// What the engine's word is worth: one that is not the rooms' own counts as away.
     pub(super) fn recognised(&mut self, state: EngineState) -> EngineState {
+        self.strange = None;
         let EngineState::Up(info) = &state else { return state };
         // An engine without an identity of its own cannot be told apart.
         if info.id.is_empty() || self.home.as_ref() == Some(&info.id) {
             return state;
         }
         if self.home.is_some() && !self.rooms.is_empty() && !self.rules.accept_engine {
-            return EngineState::Down(stranger(info));
+            let why = stranger(info);
+            self.strange = Some(why.clone());
+            return EngineState::Down(why);
         }
         if self.home.is_some() && !self.rooms.is_empty() {
             self.tell(Notice::warning(

@@ -43,6 +43,8 @@ pub struct Now {
 pub enum Input {
     /// Somebody asks for a change.
     Command(TicketId, Actor, Command),
+    /// Somebody opens a shell in a seat.
+    Visit(Actor, SeatId),
     /// The world tells something.
     Fact(Fact),
     /// Time has passed.
@@ -75,6 +77,8 @@ pub struct Control {
     engine: EngineState,
     /// The identity of the engine that the rooms are on.
     home: Option<String>,
+    /// Why the one that answers is not acted on.
+    strange: Option<String>,
     engine_down_since_ms: Option<u64>,
     host: HostFigures,
     listed: bool,
@@ -123,6 +127,7 @@ impl Control {
             tickets: BTreeMap::new(),
             engine: EngineState::Unknown,
             home: ledger.engine,
+            strange: None,
             engine_down_since_ms: None,
             host: HostFigures::default(),
             listed: false,
@@ -148,6 +153,7 @@ impl Control {
         let only_news = matches!(input, Input::Fact(Fact::Progress(..) | Fact::Figures(..)));
         match input {
             Input::Command(ticket, actor, command) => self.accept(ticket, &actor, command),
+            Input::Visit(actor, seat) => self.visit(&actor, &seat),
             Input::Fact(fact) => self.learn(fact),
             Input::Tick => self.watch_leases(),
         }

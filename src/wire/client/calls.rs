@@ -85,6 +85,7 @@ impl Client {
         match next_event(&mut connection.reader).await? {
             Event::Opened => Ok(Logs(connection)),
             Event::Failed(fault) => Err(fault.into()),
+            Event::Refused(refusal) => Err(refusal.into()),
             _ => Err(CallError::out_of_turn()),
         }
     }
@@ -114,6 +115,7 @@ pub(super) fn piece(frame: Option<Frame>) -> Result<Option<Bytes>, CallError> {
     match message.parse().map_err(CallError::lost)? {
         Event::End => Ok(None),
         Event::Failed(fault) => Err(fault.into()),
+        Event::Refused(refusal) => Err(refusal.into()),
         _ => Err(CallError::out_of_turn()),
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Refusal};
 use crate::wire::message::UnwelcomeCode;
 
 /// Why no agent let this client in.
@@ -83,6 +83,9 @@ pub enum CallError {
     /// The agent could not do it.
     #[error(transparent)]
     Fault(#[from] Fault),
+    /// The agent did not accept it.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
 }
 
 impl CallError {

@@ -61,9 +61,22 @@ impl Client {
     }
 }
 
+/// Whom a client tells what its user types: an agent of the same user, or the system's.
+fn is_trusted(uid: u32) -> bool {
+    const ROOT: u32 = 0;
+    uid == ROOT || uid == rustix::process::geteuid().as_raw()
+}
+
 async fn greet(socket: &Path) -> Result<(Connection<UnixStream>, Welcome), ConnectError> {
     let io_error = |cause| ConnectError::io(socket, cause);
     let stream = UnixStream::connect(socket).await.map_err(io_error)?;
+    let owner = stream.peer_cred().map_err(io_error)?.uid();
+    if !is_trusted(owner) {
+        return Err(ConnectError::Refused(format!(
+            "what listens at {} belongs to the user {owner}: it would hear every command and key",
+            socket.display()
+        )));
+    }
     let mut connection = Connection::new(stream);
     // An agent that refuses may have closed its end already; what it said can still be read.
     let sent = connection.writer.message(&Hello::ours()).await;

@@ -28,6 +28,7 @@ impl Client {
         match next_event(&mut reader).await? {
             Event::Opened => Ok((ShellReader(reader), ShellWriter(writer))),
             Event::Failed(fault) => Err(fault.into()),
+            Event::Refused(refusal) => Err(refusal.into()),
             _ => Err(CallError::out_of_turn()),
         }
     }

@@ -35,6 +35,9 @@ pub enum BindError {
     /// Something that is not a socket is in the way; it is left alone.
     #[error("{} is not a socket: move it away, or set LABTOP_SOCKET to another path", .0.display())]
     InTheWay(PathBuf),
+    /// An agent of another state directory listens there.
+    #[error("another agent listens at {}: set LABTOP_SOCKET to another path", .0.display())]
+    Taken(PathBuf),
     /// The system refused.
     #[error("cannot listen at {}: {cause}", .socket.display())]
     Io {
@@ -47,10 +50,10 @@ pub enum BindError {
 
 /// Makes the socket at `socket`, readable for its owner alone, in place of one that an earlier agent left behind.
 ///
-/// Only the holder of the state directory's lock may call this: it takes the name from whoever has it.
+/// Only the holder of the state directory's lock may call this: it takes the name from whoever had it.
 ///
 /// # Errors
-/// When the path is too long, its directory cannot be made, or something else is in the way.
+/// When the path is too long, its directory cannot be made, or something else or another agent is in the way.
 pub fn bind(socket: &Path) -> Result<UnixListener, BindError> {
     paths::check_socket(socket)?;
     if let Some(directory) = socket.parent() {
@@ -60,6 +63,10 @@ pub fn bind(socket: &Path) -> Result<UnixListener, BindError> {
         socket: socket.to_owned(),
         cause,
     };
+    // The lock is on the state directory; the socket may be shared with an agent of another one.
+    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+        return Err(BindError::Taken(socket.to_owned()));
+    }
     remove_stale(socket)?;
     let listener = UnixListener::bind(socket).map_err(io_error)?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(io_error)?;

@@ -83,7 +83,7 @@ where
     };
     let stream = match opened {
         Ok(stream) => stream,
-        Err(fault) => return writer.message(&Event::Failed(fault)).await,
+        Err(denial) => return writer.message(&Event::from(denial)).await,
     };
     writer.message(&Event::Opened).await?;
     tokio::select! {

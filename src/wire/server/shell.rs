@@ -32,7 +32,7 @@ where
     };
     let ShellSession { output, input } = match opened {
         Ok(session) => session,
-        Err(fault) => return writer.message(&Event::Failed(fault)).await,
+        Err(denial) => return writer.message(&Event::from(denial)).await,
     };
     writer.message(&Event::Opened).await?;
     tokio::select! {

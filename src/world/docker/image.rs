@@ -109,16 +109,16 @@ impl Docker {
         self.import_image(tag, root_tar, changes).await
     }
 
-    /// Removes an image unless it is gone. One that containers use is refused by the engine.
+    /// Removes an image; false when containers use it. Gone already is fine.
     ///
     /// # Errors
-    /// When the engine fails or refuses.
-    pub async fn remove_image(&self, image: &str) -> Result<(), Fault> {
+    /// When the engine fails.
+    pub async fn remove_image_unless_used(&self, image: &str) -> Result<bool, Fault> {
         let call = self.client()?.remove_image(image, None::<RemoveImageOptions>, None);
-        self.change(format!("removing image {image}"), call)
-            .await
-            .or_gone()
-            .map(drop)
+        match self.change(format!("removing image {image}"), call).await {
+            Err(trouble) if trouble.is_conflict() => Ok(false),
+            result => result.or_gone().map(|_| true),
+        }
     }
 
     /// Pull and import are one endpoint: a stream of reports, each of which may be the failure.

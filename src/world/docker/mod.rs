@@ -19,6 +19,7 @@ mod list;
 mod logs;
 mod network;
 mod provision;
+mod raw;
 mod remove;
 pub mod rootfs;
 mod shell;

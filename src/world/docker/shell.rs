@@ -1,16 +1,14 @@
 //! A person's shell inside a seat, run as the seat's own user.
 
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
-use bollard::errors::Error;
-use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
+use bollard::exec::{CreateExecOptions, ResizeExecOptions};
 use bollard::query_parameters::ContainerArchiveInfoOptionsBuilder;
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use bytes::{Bytes, BytesMut};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
 use super::Docker;
@@ -22,6 +20,8 @@ use crate::domain::template::SeatUser;
 
 /// Chunks that wait in either direction; a person is not faster, a flood of output makes the shell wait.
 const CHUNKS_WAITING: usize = 64;
+/// Most bytes of a chunk.
+const CHUNK_BYTES: usize = 8 * 1024;
 /// The better shell, when the seat has it.
 const BASH: &str = "/bin/bash";
 /// The one that every seat has.
@@ -86,19 +86,7 @@ impl Docker {
             .change("making a shell", client.create_exec(id.as_str(), request))
             .await?
             .id;
-        let options = StartExecOptions {
-            tty: true,
-            ..Default::default()
-        };
-        let started = self
-            .change("starting a shell", client.start_exec(&exec, Some(options)))
-            .await?;
-        let StartExecResults::Attached { output, input } = started else {
-            return Err(Fault::new(
-                FaultCode::Engine,
-                "starting a shell: the engine did not attach it",
-            ));
-        };
+        let (output, input) = tokio::io::split(self.start_raw(&exec).await?);
         let (to_person, from_shell) = mpsc::channel(CHUNKS_WAITING);
         let (from_person, to_shell) = mpsc::channel(CHUNKS_WAITING);
         let line = Line {
@@ -107,8 +95,8 @@ impl Docker {
             exec,
         };
         line.resize(cols, rows).await;
-        let session = Session { line, input };
-        tokio::spawn(session.run(output, to_person, to_shell));
+        let session = Session { line, output, input };
+        tokio::spawn(session.run(to_person, to_shell));
         Ok(Shell {
             output: from_shell,
             input: from_person,
@@ -124,7 +112,7 @@ impl Docker {
     }
 }
 
-type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
+type Terminal = TokioIo<Upgraded>;
 
 /// What names an exec'd shell on the engine.
 struct Line {
@@ -135,21 +123,17 @@ struct Line {
 
 struct Session {
     line: Line,
-    input: Pin<Box<dyn AsyncWrite + Send>>,
+    output: ReadHalf<Terminal>,
+    input: WriteHalf<Terminal>,
 }
 
 impl Session {
-    async fn run(
-        mut self,
-        mut output: Output,
-        to_person: mpsc::Sender<Bytes>,
-        mut to_shell: mpsc::Receiver<ShellInput>,
-    ) {
+    async fn run(mut self, to_person: mpsc::Sender<Bytes>, mut to_shell: mpsc::Receiver<ShellInput>) {
         loop {
             tokio::select! {
-                printed = output.next() => match printed {
-                    Some(Ok(chunk)) => if to_person.send(chunk.into_bytes()).await.is_err() { break },
-                    _ => return,
+                printed = read(&mut self.output) => match printed {
+                    Some(bytes) => if to_person.send(bytes).await.is_err() { break },
+                    None => return,
                 },
                 typed = to_shell.recv() => match typed {
                     Some(ShellInput::Data(bytes)) if self.write(&bytes).await.is_ok() => {}
@@ -159,7 +143,7 @@ impl Session {
                 () = to_person.closed() => break,
             }
         }
-        self.end(output).await;
+        self.end().await;
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -168,9 +152,9 @@ impl Session {
     }
 
     /// The engine leaves an exec'd program running when its terminal is closed, so it is asked to end, then ended.
-    async fn end(mut self, mut output: Output) {
+    async fn end(mut self) {
         if self.write(FAREWELL).await.is_ok() {
-            let ended = async { while let Some(Ok(_)) = output.next().await {} };
+            let ended = async { while read(&mut self.output).await.is_some() {} };
             if tokio::time::timeout(FAREWELL_LIMIT, ended).await.is_ok() {
                 return;
             }
@@ -178,6 +162,15 @@ impl Session {
         if let Err(why) = self.line.hang_up().await {
             tracing::warn!(why, container = %self.line.container, "a left shell may still run in a seat");
         }
+    }
+}
+
+/// The next bytes that the shell printed; none at its end. May be dropped while it waits: nothing is lost.
+async fn read(output: &mut ReadHalf<Terminal>) -> Option<Bytes> {
+    let mut bytes = BytesMut::with_capacity(CHUNK_BYTES);
+    match output.read_buf(&mut bytes).await {
+        Ok(0) | Err(_) => None,
+        Ok(_) => Some(bytes.freeze()),
     }
 }
 

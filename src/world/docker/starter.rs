@@ -2,11 +2,12 @@
 //!
 //! Knows the template's starter directory on the agent's host. What is neither file, directory nor link is refused.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType};
 
@@ -81,7 +82,7 @@ fn add_children(tar: &mut Builder<Vec<u8>>, directory: &Path, inside: &Path, use
             let mut header = header(EntryType::Symlink, 0o777, user, 0);
             tar.append_link(&mut header, &target, fs::read_link(&path)?)?;
         } else if meta.is_file() && meta.len() + (tar.get_ref().len() as u64) < STARTER_MAX_BYTES {
-            add(tar, EntryType::Regular, &target, mode, user, &fs::read(&path)?)?;
+            add(tar, EntryType::Regular, &target, mode, user, &read_plain(&path)?)?;
         } else {
             let why = if meta.is_file() {
                 "too big"
@@ -92,6 +93,24 @@ fn add_children(tar: &mut Builder<Vec<u8>>, directory: &Path, inside: &Path, use
         }
     }
     Ok(())
+}
+
+/// A plain file's content. A link that takes its place at this moment is refused, so that nobody who may write in the
+/// starter directory can have the agent copy a file that only the agent may read.
+fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut file = File::options().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(format!(
+            "{} is no plain file any more",
+            path.display()
+        )));
+    }
+    let mut content = Vec::new();
+    Read::by_ref(&mut file)
+        .take(STARTER_MAX_BYTES)
+        .read_to_end(&mut content)?;
+    Ok(content)
 }
 
 fn add(

@@ -13,6 +13,9 @@ use crate::world::meter::CgroupMeter;
 /// Columns of the process list: never the environment.
 const TOP_COLUMNS: &str = "-o pid,user,pcpu,rss,time,args";
 
+/// Most of one cell of the process list that is shown.
+const CELL_BYTES: usize = 1024;
+
 /// Counters of one container at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawStats {
@@ -78,8 +81,19 @@ impl Docker {
         let found = self
             .read(format!("listing the processes of container {id}"), call)
             .await?;
-        Ok((found.titles.unwrap_or_default(), found.processes.unwrap_or_default()))
+        let rows = found.processes.unwrap_or_default();
+        let rows = rows.into_iter().map(|row| row.into_iter().map(cut).collect());
+        Ok((found.titles.unwrap_or_default(), rows.collect()))
     }
+}
+
+/// A process's arguments are the student's to choose, up to 128 KiB each: what a person reads is far less.
+fn cut(mut cell: String) -> String {
+    if cell.len() > CELL_BYTES {
+        cell.truncate(cell.floor_char_boundary(CELL_BYTES));
+        cell.push('…');
+    }
+    cell
 }
 
 /// A container that does not run has no counters: the engine answers with an empty sample.

@@ -27,9 +27,7 @@ impl Control {
 
     fn gate(&mut self, ticket: TicketId, actor: &Actor, command: Command) -> Result<(), Refusal> {
         if actor.role < command.needs() {
-            let (user, verb) = (&actor.name, command.verb());
-            let text = format!("{user} may not `{verb}`: the role {:?} does not permit it", actor.role);
-            return Err(Refusal::new(crate::domain::fault::RefusalCode::Role, text));
+            return Err(Refusal::role(&actor.name, command.verb(), actor.role));
         }
         match &command {
             Command::OpenRoom { .. } => self.open(ticket, actor, command),
@@ -105,6 +103,18 @@ impl Control {
             target: command.target(),
             outcome: "accepted".to_owned(),
         })
+    }
+
+    /// Somebody goes into a seat: written down, which holds nobody up.
+    pub(super) fn visit(&mut self, actor: &Actor, seat: &SeatId) {
+        let entry = AuditEntry {
+            uid: actor.uid,
+            user: actor.name.clone(),
+            ..self.own_entry("seat shell", seat.to_string())
+        };
+        self.write_fail_open(vec![Change::Audit(entry)]);
+        let text = format!("{}: seat shell {seat}", actor.name);
+        self.tell(crate::domain::notice::Notice::info(text));
     }
 
     fn tell_who(&mut self, actor: &Actor, command: &Command) {
