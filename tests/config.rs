@@ -124,6 +124,9 @@ const BAD: &[(&str, &str)] = &[
     ("[templates.x]\nimage = 'x'\nenv.LABTOP_ROOM = '1'", "names that begin with LABTOP_ belong to labtop"),
     ("[templates.x]\nimage = 'x'\nenv.A = \"1\\n2\"", "a value has no line break"),
     ("[templates.x]\nimage = 'x'\nenv.A = 1", "templates.x.env.A = 1: must be text in quotes, not a number"),
+    ("[leases]\nurl = 'redis://labtop:hunter2@r:6379/0'", "leases.url = 'redis://…@r:6379/0': not in this version of labtop"),
+    ("[leases]\npasswort = 'hunter2'", "line 2: leases.passwort: unknown key"),
+    ("[docker]\nhost = 'tcp://ann:hunter2@h:2376'", "docker.host = 'tcp://…@h:2376': "),
     // No TOML.
     ("[docker\nhost = 1", "line 1: not TOML: "),
     ("a = 1\na = 2", "line 2: not TOML: "),
@@ -142,6 +145,7 @@ fn every_bad_input_gives_one_message_with_key_value_line_and_rule() {
             found.iter().all(|line| line.starts_with("line ")),
             "{text:?}: {found:#?}"
         );
+        assert!(found.iter().all(|line| !line.contains("hunter2")), "{found:#?}");
         if !message.contains("not TOML") {
             assert_eq!(found.len(), 1, "{text:?}: {found:#?}");
         }

@@ -73,7 +73,7 @@ impl<'t> Document<'t> {
             return String::new();
         }
         let source = self.text.get(value.span()).unwrap_or_default();
-        harmless(source)
+        harmless(&without_password(source))
     }
 }
 
@@ -158,12 +158,19 @@ impl<'d> Section<'d> {
             } else {
                 unknown(key, &asked)
             };
-            // Its value is nobody's business: it may be a password for a later version, or for another program.
-            let line = self
-                .entry(key)
-                .map_or(self.line, |(start, _)| line_of(self.document.text, start));
-            self.document.note(line, self.path_of(key), String::new(), rule);
+            if is_secret(key) {
+                self.wrong_quietly(key, rule);
+            } else {
+                self.wrong(key, rule);
+            }
         }
+    }
+
+    /// The same as [`Self::wrong`] without the value.
+    fn wrong_quietly(&self, key: &str, rule: String) {
+        let start = self.entry(key).map(|(start, _)| line_of(self.document.text, start));
+        self.document
+            .note(start.unwrap_or(self.line), self.path_of(key), String::new(), rule);
     }
 
     fn entry(&self, key: &str) -> Option<(usize, &'d Spanned<DeValue<'d>>)> {
@@ -187,6 +194,26 @@ impl<'d> Section<'d> {
         } else {
             format!("{}.{key}", self.path)
         }
+    }
+}
+
+/// Whether a key that nobody knows may hold a password, for a later version or for another program.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["pass", "secret", "token", "key", "credential"]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
+/// A value without the user and password of an address in it.
+fn without_password(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return value.to_owned();
+    };
+    let authority = rest.find('/').unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://…{}", &rest[at..]),
+        None => value.to_owned(),
     }
 }
 
@@ -262,8 +289,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "line 1: b: not in this version of labtop",
-                "line 2: a: unknown key, did you mean `t`?",
+                "line 1: b = 1: not in this version of labtop",
+                "line 2: a = 2: unknown key, did you mean `t`?",
                 "line 5: t.c = 'x': must be a whole number, not text",
             ]
         );
