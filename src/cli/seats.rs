@@ -16,8 +16,8 @@ use crate::domain::seen::EngineState;
 use crate::domain::snapshot::{Phase, SeatView, Snapshot};
 use crate::wire::client::Client;
 
-/// How long the first snapshot may take; an agent has one from its start on.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an agent may take to show what it knows: some tens of milliseconds, unless the engine hangs.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One seat in `ls --json`: a stable contract with scripts.
 #[derive(Debug, Serialize)]
@@ -34,6 +34,7 @@ struct SeatRow<'a> {
     route: &'a str,
     archive_id: Option<&'a ArchiveId>,
     fault: Option<&'a Fault>,
+    oom_kills: u32,
 }
 
 impl<'a> From<&'a SeatView> for SeatRow<'a> {
@@ -51,6 +52,7 @@ impl<'a> From<&'a SeatView> for SeatRow<'a> {
             route: &seat.route,
             archive_id: seat.archive_id.as_ref(),
             fault: seat.fault.as_ref(),
+            oom_kills: seat.oom_kills,
         }
     }
 }
@@ -78,11 +80,22 @@ pub async fn ls(client: &Client, room: Option<&RoomName>, as_json: bool) -> Resu
     engine_is_up(&snapshot)
 }
 
-/// The snapshot that stands now.
+/// The snapshot that stands now. An agent that has just started is given a moment to look at the engine: before that it
+/// knows only what is wanted.
 pub(super) async fn snapshot(client: &Client) -> Result<Arc<Snapshot>, Problem> {
     let mut watch = client.watch().await?;
-    let snapshot = tokio::time::timeout(SNAPSHOT_TIMEOUT, watch.snapshot()).await;
-    snapshot.ok().flatten().ok_or_else(|| {
+    let mut last = None;
+    let looked = async {
+        while let Some(snapshot) = watch.snapshot().await {
+            let known = snapshot.engine != EngineState::Unknown;
+            last = Some(snapshot);
+            if known {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(SNAPSHOT_TIMEOUT, looked).await;
+    last.ok_or_else(|| {
         let pid = client.welcome().pid;
         Problem::new(
             Exit::Failed,

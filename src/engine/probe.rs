@@ -13,15 +13,19 @@ use crate::domain::settings::Probe;
 
 /// How long a program may take to open its port: an IDE on a loaded host needs most of it.
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+/// How long a program that cannot be asked must run to count as ready.
+const SETTLED_AFTER: Duration = Duration::from_millis(250);
 /// Longest wait for one connection; on the host's own bridge an answer takes microseconds.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// Pauses between tries: short at first, because most programs answer within a tenth of a second.
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_LONGEST: Duration = Duration::from_millis(250);
 
-/// Waits until the seat's port takes a connection, or returns at once when nothing is to be asked.
+/// Waits until the seat's port takes a connection, or, where nothing can be asked, until it has run for a moment.
 pub(super) async fn until_ready(how: Probe, order: &SeatOrder, seen: &ContainerSeen) -> Result<Yield, Fault> {
     let (Probe::Direct, Some(port)) = (how, order.template.port) else {
+        // A program that ends at once is found out meanwhile, and this is called off.
+        sleep(SETTLED_AFTER).await;
         return Ok(Yield::Ready);
     };
     let Some(address) = seen.address else {

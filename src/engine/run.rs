@@ -43,7 +43,10 @@ pub struct Engine {
 
 /// Starts the loop, the watch over the engine and the meter. All end after `shutdown`.
 #[must_use]
-pub fn start(control: Control, instance: InstanceId, world: World, shutdown: CancellationToken) -> Engine {
+pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown: CancellationToken) -> Engine {
+    let clock = Clock::start();
+    // It learns the time before anybody sees what it knows: else every lease would seem to last for centuries.
+    let early = control.handle(clock.now(), Input::Tick);
     let (facts, facts_in) = mpsc::channel(FACTS_WAITING);
     let (requests, requests_in) = mpsc::channel(REQUESTS_WAITING);
     let (notices, _) = broadcast::channel(NOTICES_KEPT);
@@ -57,7 +60,7 @@ pub fn start(control: Control, instance: InstanceId, world: World, shutdown: Can
     let run = Run {
         control,
         instance,
-        clock: Clock::start(),
+        clock,
         tasks: Tasks::new(world.clone(), facts),
         world,
         notices,
@@ -70,7 +73,7 @@ pub fn start(control: Control, instance: InstanceId, world: World, shutdown: Can
         stale: true,
         published: Instant::now(),
     };
-    let task = tokio::spawn(run.run(facts_in, requests_in, shutdown));
+    let task = tokio::spawn(run.run(early, facts_in, requests_in, shutdown));
     Engine {
         handle,
         idle: idle_out,
@@ -99,11 +102,14 @@ pub(super) struct Run {
 impl Run {
     async fn run(
         mut self,
+        early: Vec<Effect>,
         mut facts: mpsc::Receiver<Fact>,
         mut requests: mpsc::Receiver<Request>,
         shutdown: CancellationToken,
     ) {
-        self.input(Input::Tick);
+        for effect in early {
+            self.enact(effect);
+        }
         loop {
             let wake = Instant::from_std(self.clock.instant(self.control.wake_at_ms()));
             let show = self.published + SNAPSHOT_EVERY;

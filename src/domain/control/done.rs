@@ -277,7 +277,7 @@ fn seen_after(seat: &mut Seat, step: Step, container: ContainerSeen, now_ms: u64
         seat.restart = false;
         // A program that was started and is down already has ended by itself.
         if container.state.is_down() && seat.record.wanted == Wanted::Running {
-            seat.exited(exit_fault(&container), now_ms);
+            seat.exited(&container, exit_fault(&container), now_ms);
         }
     }
     seat.see(Some(container));

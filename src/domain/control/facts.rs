@@ -156,7 +156,7 @@ fn note_exit(seat: &mut Seat, now: &ContainerSeen, now_ms: u64) {
     if seat.record.wanted != Wanted::Running || by_us || !was_up || now.state != RunState::Exited {
         return;
     }
-    seat.exited(exit_fault(now), now_ms);
+    seat.exited(now, exit_fault(now), now_ms);
 }
 
 pub(super) fn exit_fault(container: &ContainerSeen) -> Fault {

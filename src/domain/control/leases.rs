@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Control;
 use super::state::Doing;
+use super::tickets::seats;
 use crate::domain::ids::{RoomName, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::policy::LEASE_WARNING_MS;
@@ -16,8 +17,9 @@ impl Control {
         let warned = self.warn_of_ends();
         for (room, count) in warned {
             self.tell(Notice::warning(format!(
-                "Room {room}: the lease of {count} seats ends in a minute; `labtop room extend {room} --minutes M` \
-                 gives more time"
+                "Room {room}: the lease of {} ends in a minute; `labtop room extend {room} --minutes M` \
+                 gives more time",
+                seats(count)
             )));
         }
         let over: Vec<SeatId> = self

@@ -230,6 +230,8 @@ pub(super) struct Seat {
     pub failed: Option<Step>,
     /// Ends of its program by itself, since it was last stable.
     pub exits: u32,
+    /// When the last one was, in the engine's words.
+    pub last_exit: String,
     pub ready_since_ms: u64,
     /// Stamp of the last news of it; an older list is not believed.
     pub stamp: u64,
@@ -268,6 +270,7 @@ impl Seat {
             fault: None,
             failed: None,
             exits: 0,
+            last_exit: String::new(),
             ready_since_ms: 0,
             stamp: 0,
             figures: None,
@@ -315,8 +318,12 @@ impl Seat {
         self.doing.clear();
     }
 
-    /// The program ended by itself: it is started again, but not in a tight loop.
-    pub fn exited(&mut self, fault: Fault, now_ms: u64) {
+    /// The program ended by itself: it is started again, but not in a tight loop. An end is told of by the engine's news
+    /// and by the step that started it, and counts once.
+    pub fn exited(&mut self, container: &ContainerSeen, fault: Fault, now_ms: u64) {
+        if std::mem::replace(&mut self.last_exit, container.finished_at.clone()) == container.finished_at {
+            return;
+        }
         self.exits += 1;
         self.not_before_ms = now_ms + retry_delay_ms(self.exits, u64::from(self.exits));
         self.fault = Some(fault);
@@ -366,6 +373,10 @@ impl Seat {
             _ => false,
         };
         let up = container.as_ref().is_some_and(|c| !c.state.is_down());
+        // What has ended does not run again without a new start: this news is older than what is known.
+        if same_run && up && self.container.as_ref().is_some_and(|c| c.state.is_down()) {
+            return;
+        }
         if !same_run || !up {
             self.ready = false;
         }

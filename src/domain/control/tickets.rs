@@ -9,6 +9,7 @@ use crate::domain::ids::{RoomName, SeatId};
 use crate::domain::policy::ATTEMPTS_BEFORE_TOLD;
 use crate::domain::record::{RoomWanted, Wanted};
 use crate::domain::seen::RunState;
+use crate::domain::settings::RouteAuth;
 
 /// How long an engine may be away before those who wait are told. A restart of the engine is shorter.
 const ENGINE_PATIENCE_MS: u64 = 15_000;
@@ -78,7 +79,11 @@ impl Control {
             tally.total += 1;
             tally.add(seat, has_arrived(seat));
         }
-        let done = format!("Room {name} is open: {} seats ready", tally.done);
+        let door = match self.rules.auth {
+            RouteAuth::Gateway => "",
+            RouteAuth::None => "; its routes let everybody in who reaches the proxy ([routing] auth = \"none\")",
+        };
+        let done = format!("Room {name} is open: {} ready{door}", seats(tally.done));
         tally.verdict(done)
     }
 
@@ -104,14 +109,15 @@ impl Control {
             return Err(tally);
         }
         let done = format!(
-            "Room {name}: {} of {total} seats are archived and gone; the room is kept",
-            tally.done
+            "Room {name}: {} of {} archived and gone; the room is kept",
+            tally.done,
+            seats(total)
         );
         tally.verdict(done)
     }
 
     fn closed(&self, name: &RoomName, total: usize) -> Outcome {
-        let text = format!("Room {name} is closed: {total} seats gone, nothing is left");
+        let text = format!("Room {name} is closed: {} gone, nothing is left", seats(total));
         match self.lost.get(name) {
             None => Outcome::done(text),
             Some(lost) => Outcome::Partly {
@@ -204,6 +210,14 @@ fn all_alike(left: &[Left]) -> Option<Fault> {
     match left {
         [only] => Some(only.fault.clone()),
         _ => None,
+    }
+}
+
+/// So many seats, in words.
+pub(super) fn seats(count: usize) -> String {
+    match count {
+        1 => "1 seat".into(),
+        count => format!("{count} seats"),
     }
 }
 

@@ -5,7 +5,7 @@ use super::state::{Room, Seat};
 use crate::domain::ids::{InstanceId, TemplateName};
 use crate::domain::plan::{Step, next};
 use crate::domain::record::{RoomWanted, Wanted};
-use crate::domain::seen::{ContainerSeen, RunState};
+use crate::domain::seen::{ContainerSeen, EngineState, RunState};
 use crate::domain::snapshot::{Phase, RoomPhase, RoomView, SeatView, Snapshot};
 
 impl Control {
@@ -16,10 +16,18 @@ impl Control {
             serial,
             instance: instance.clone(),
             clock,
-            engine: self.engine.clone(),
+            engine: self.engine_as_seen(),
             host: self.host,
             rooms: self.rooms.values().map(|room| self.room_view(room)).collect(),
             templates: self.templates_in_order(),
+        }
+    }
+
+    /// An engine whose things nobody has looked at yet is not known: what is said of seats then is only what is wanted.
+    fn engine_as_seen(&self) -> EngineState {
+        match &self.engine {
+            EngineState::Up(_) if !self.listed => EngineState::Unknown,
+            state => state.clone(),
         }
     }
 
@@ -96,13 +104,19 @@ impl Control {
             archive_id: seat.record.closing.archive.as_ref().map(|claim| claim.id.clone()),
             fault: seat.fault.clone(),
             oom_kills: seat.oom_kills,
-            doing: seat.doing.clone(),
+            doing: doing(seat),
         }
     }
 }
 
 fn room_phase(room: &Room, seats: &[SeatView]) -> RoomPhase {
-    let arrived = |seat: &SeatView| matches!(seat.phase, Phase::Ready | Phase::Frozen | Phase::Stopped);
+    // One that failed is told of by itself; the others are there.
+    let arrived = |seat: &SeatView| {
+        matches!(
+            seat.phase,
+            Phase::Ready | Phase::Frozen | Phase::Stopped | Phase::Failed
+        )
+    };
     match room.record.wanted {
         RoomWanted::Closed => RoomPhase::Closing,
         RoomWanted::Open if seats.iter().all(arrived) => RoomPhase::Open,
@@ -120,7 +134,7 @@ fn phase(seat: &Seat) -> Phase {
         return closing_phase(step);
     }
     match seat.container.as_ref().map(|c| c.state) {
-        _ if seat.record.wanted == Wanted::Stopped => Phase::Stopped,
+        state if seat.record.wanted == Wanted::Stopped && state.is_none_or(RunState::is_down) => Phase::Stopped,
         None if seat.main.is_some() => Phase::Creating,
         None => Phase::Wanted,
         Some(RunState::Created) => Phase::Creating,
@@ -128,6 +142,15 @@ fn phase(seat: &Seat) -> Phase {
         Some(RunState::Paused) => Phase::Frozen,
         Some(RunState::Running | RunState::Exited | RunState::Dead) => Phase::Starting,
     }
+}
+
+/// What is under way. A kill is told of until it is done: a hung engine may take long.
+fn doing(seat: &Seat) -> String {
+    let up = seat.container.as_ref().is_some_and(|c| !c.state.is_down());
+    if seat.record.wanted == Wanted::Stopped && up {
+        return "being killed".into();
+    }
+    seat.doing.clone()
 }
 
 fn closing_phase(step: Step) -> Phase {

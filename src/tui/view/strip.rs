@@ -87,7 +87,7 @@ fn of_room(model: &Model, room: &RoomView) -> Option<Item> {
     if let Some(item) = job.and_then(of_job) {
         return Some(item);
     }
-    let arrived = |seat: Phase| matches!(seat, Phase::Ready | Phase::Frozen | Phase::Stopped);
+    let arrived = |seat: Phase| matches!(seat, Phase::Ready | Phase::Frozen | Phase::Stopped | Phase::Failed);
     let here = |is: fn(Phase) -> bool| room.seats.iter().filter(|seat| is(seat.phase)).count();
     let left = here(|phase| phase != Phase::Gone);
     let (word, done) = match room.phase {

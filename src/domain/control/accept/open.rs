@@ -6,6 +6,7 @@ use super::{MINUTE_MS, being_closed, lease_ms};
 use crate::domain::command::{Command, Outcome, Seats};
 use crate::domain::control::Control;
 use crate::domain::control::state::{Accepted, Doing, Opening};
+use crate::domain::control::tickets::seats as count;
 use crate::domain::effect::{Task, TicketId};
 use crate::domain::fault::Refusal;
 use crate::domain::ids::{RoomName, SeatId, StudentId, TemplateName};
@@ -34,10 +35,10 @@ impl Control {
         let seats = self.seats_to_open(&record, seats, lease_ms)?;
         if *dry_run {
             let text = format!(
-                "Would open room {room} from template {} (image {}): {} new seats for {} minutes",
+                "Would open room {room} from template {} (image {}): {} new, for {} minutes",
                 record.template.name,
                 record.template.image,
-                seats.len(),
+                count(seats.len()),
                 lease_ms / MINUTE_MS
             );
             self.reply(ticket, Outcome::done(text));

@@ -4,6 +4,7 @@ use super::{MINUTE_MS, lease_ms, no_room, too_long};
 use crate::domain::command::{Command, Outcome};
 use crate::domain::control::Control;
 use crate::domain::control::state::{Accepted, Goal, Seat, Ticket};
+use crate::domain::control::tickets::seats as count;
 use crate::domain::effect::TicketId;
 use crate::domain::fault::Refusal;
 use crate::domain::ids::{ContainerId, RoomName, SeatId, StudentId};
@@ -82,8 +83,8 @@ impl Control {
             return Err(too_long());
         }
         let text = format!(
-            "Extended {} seats of room {} by {minutes} minutes",
-            deadlines.len(),
+            "Extended {} of room {} by {minutes} minutes",
+            count(deadlines.len()),
             of.0
         );
         let changes = vec![Change::SetDeadlines(deadlines.clone()), self.audit(actor, command)];
@@ -99,7 +100,7 @@ impl Control {
         of: (&RoomName, Option<&StudentId>),
     ) -> Result<(), Refusal> {
         let seats = self.choose(of, |seat| seat.record.wanted <= Wanted::Frozen)?;
-        let done = format!("Froze {} seats of room {}", seats.len(), of.0);
+        let done = format!("Froze {} of room {}", count(seats.len()), of.0);
         self.urge(ticket, actor, command, seats, Wanted::Frozen, done);
         Ok(())
     }
@@ -112,7 +113,7 @@ impl Control {
         of: (&RoomName, Option<&StudentId>),
     ) -> Result<(), Refusal> {
         let seats = self.choose(of, |seat| seat.record.wanted <= Wanted::Frozen)?;
-        let text = format!("Thawed {} seats of room {}", seats.len(), of.0);
+        let text = format!("Thawed {} of room {}", count(seats.len()), of.0);
         let change = Change::SetWanted {
             seats: seats.clone(),
             wanted: Wanted::Running,
