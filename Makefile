@@ -22,7 +22,8 @@ demo-down: release ## archive and remove the demo's room
 
 test: ## get this machine ready and run every test
 	@scripts/setup test
-	$(CARGO) test --locked $(ARGS)
+	$(CARGO) test --locked $(ARGS); status=$$?; \
+	docker image prune --all --force --filter label=io.labtop.image=labtop-test >/dev/null 2>&1; exit $$status
 
 lint: ## formatting, lints, licences and banned crates
 	@scripts/setup lint

@@ -21,6 +21,8 @@ use crate::world::docker::{CARRIER_IMAGE, Docker, Options};
 const ROOM: &str = "demo";
 /// How long figures are gathered before the board is printed again.
 const WATCH: Duration = Duration::from_secs(10);
+/// How long the first page waits for figures, which come once a second.
+const FIGURES_WITHIN: Duration = Duration::from_secs(3);
 /// CPU that no student at work needs all the time, as a part of what the seat may use.
 const RUNAWAY_PART: f32 = 0.6;
 /// Columns of the page that stands for the board where there is no terminal, and its rows besides those of the seats.
@@ -65,7 +67,13 @@ async fn open(client: &Client, seats: u32) -> Result<(), Problem> {
 /// Open is done: look, watch, kill the runaway, close, show what is stored.
 async fn whole_job(client: &Client) -> Result<(), Problem> {
     let mut watch = client.watch().await?;
-    let first = watch.snapshot().await.ok_or_else(gone)?;
+    let mut first = watch.snapshot().await.ok_or_else(gone)?;
+    let end = Instant::now() + FIGURES_WITHIN;
+    while !has_figures(&first)
+        && let Ok(next) = timeout_at(end, watch.snapshot()).await
+    {
+        first = next.ok_or_else(gone)?;
+    }
     print_page(&first)?;
     let mut last = first;
     let end = Instant::now() + WATCH;
@@ -88,6 +96,10 @@ async fn whole_job(client: &Client) -> Result<(), Problem> {
     .await?;
     list::archives(client, Some(room()?), false).await?;
     Ok(())
+}
+
+fn has_figures(snapshot: &Snapshot) -> bool {
+    snapshot.seats().all(|seat| seat.memory_bytes.is_some())
 }
 
 fn print_page(snapshot: &Snapshot) -> Result<(), Problem> {
@@ -173,6 +185,7 @@ async fn remove_images(loaded: &Loaded) -> Result<&'static str, Problem> {
     // What reads workspaces is made again when it is needed; seats in use keep the demo's own.
     docker.remove_image_unless_used(CARRIER_IMAGE).await?;
     let removed = docker.remove_image_unless_used(DEMO_IMAGE).await?;
+    docker.prune_own_images().await?;
     Ok(if removed {
         "The demo's images are removed"
     } else {

@@ -1,10 +1,13 @@
 //! Images: there, pulled once, or made here; and whether they can make a safe seat.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::ImageInspect;
-use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder, RemoveImageOptions};
+use bollard::query_parameters::{
+    CreateImageOptions, CreateImageOptionsBuilder, PruneImagesOptionsBuilder, RemoveImageOptions,
+};
 use futures_util::StreamExt;
 use tokio::sync::OwnedMutexGuard;
 
@@ -13,6 +16,8 @@ use super::errors::{OrGone, Trouble};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::template::Template;
 
+/// Marks images that labtop made, with their name.
+const LABEL_IMAGE: &str = "io.labtop.image";
 /// How long a registry may stay silent during a pull: layers are unpacked without a word.
 const PULL_IDLE_LIMIT: Duration = Duration::from_mins(2);
 
@@ -91,11 +96,13 @@ impl Docker {
     /// When the engine fails or refuses.
     pub async fn import_image(&self, tag: &str, root_tar: Vec<u8>, changes: &[&str]) -> Result<(), Fault> {
         let (name, version) = tag.rsplit_once(':').unwrap_or((tag, "latest"));
+        let mut changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        changes.push(format!("LABEL {LABEL_IMAGE}={name}"));
         let options = CreateImageOptionsBuilder::new()
             .from_src("-")
             .repo(name)
             .tag(version)
-            .changes(changes.iter().map(ToString::to_string).collect())
+            .changes(changes)
             .build();
         self.create_image(options, Some(root_tar), &|_| ()).await
     }
@@ -119,6 +126,20 @@ impl Docker {
             Err(trouble) if trouble.is_conflict() => Ok(false),
             result => result.or_gone().map(|_| true),
         }
+    }
+
+    /// Removes images that were made here and have lost their name to a newer one.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn prune_own_images(&self) -> Result<(), Fault> {
+        let filters = HashMap::from([
+            ("dangling", vec!["true".to_owned()]),
+            ("label", vec![LABEL_IMAGE.to_owned()]),
+        ]);
+        let options = PruneImagesOptionsBuilder::new().filters(&filters).build();
+        let call = self.client()?.prune_images(Some(options));
+        Ok(self.change("removing images without a name", call).await.map(drop)?)
     }
 
     /// Pull and import are one endpoint: a stream of reports, each of which may be the failure.

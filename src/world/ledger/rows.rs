@@ -144,7 +144,7 @@ fn optional_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::
 
 fn utc(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
     let time = jiff::Timestamp::from_millisecond(row.get(column)?);
-    time.map(|time| time.to_string())
+    time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
         .map_err(|error| unfit(row, column, error))
 }
 
