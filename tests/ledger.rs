@@ -282,7 +282,7 @@ async fn archives_are_listed_oldest_first_and_by_room() {
     let rows = ledger.archives(Some(exam.room.clone())).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((&rows[0].room, &rows[0].student), (&exam.room, &exam.student));
-    assert_eq!(rows[0].created, "2026-09-21T14:13:22Z");
+    assert_eq!(rows[0].created, "2026-09-21T14:13:22.000Z");
     assert!(rows[0].verified);
     assert_eq!(ledger.integrity().await.unwrap(), "ok");
 }

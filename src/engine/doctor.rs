@@ -12,13 +12,21 @@ const SUBNETS_LOW: usize = 4;
 
 /// Looks at everything that rooms depend on.
 pub(super) async fn examine(world: &World, strange: Option<String>, orphans: Vec<String>) -> Vec<Check> {
+    // At once: a hung engine is waited for by each that asks it.
+    let (engine, limits, subnets, ledger, store) = tokio::join!(
+        engine(world, strange),
+        limits(world),
+        subnets(world),
+        ledger(world),
+        store(world)
+    );
     vec![
-        engine(world, strange).await,
-        limits(world).await,
-        subnets(world).await,
+        engine,
+        limits,
+        subnets,
         meter(world),
-        ledger(world).await,
-        store(world).await,
+        ledger,
+        store,
         strangers(&orphans),
     ]
 }

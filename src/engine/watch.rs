@@ -51,7 +51,7 @@ async fn attend(docker: &Docker, facts: &mpsc::Sender<Fact>) -> Result<(), (Faul
     let _ = facts.send(Fact::Engine(EngineState::Up(info))).await;
     while !facts.is_closed() {
         if let Some(event) = next(docker, &mut events).await.map_err(|fault| (fault, true))? {
-            told(docker, event, facts).await;
+            told(docker, event, facts).await.map_err(|fault| (fault, true))?;
         }
     }
     Ok(())
@@ -72,14 +72,15 @@ where
     }
 }
 
-/// Looks at what changed and tells it.
-async fn told(docker: &Docker, event: EngineEvent, facts: &mpsc::Sender<Fact>) {
+/// Looks at what changed and tells it; fails when the engine hangs.
+async fn told(docker: &Docker, event: EngineEvent, facts: &mpsc::Sender<Fact>) -> Result<(), Fault> {
     let fact = match event {
         EngineEvent::Changed(id) => match timeout(LOOK_LIMIT, docker.look(&id)).await {
             Ok(Ok(Some(seen))) => Fact::Seen(seen),
             Ok(Ok(None)) => Fact::Vanished(id),
-            // One container that hangs is no reason to call the engine down, nor to hold up the news of the others.
-            Ok(Err(_)) | Err(_) => Fact::Unclear(id),
+            // One container that hangs is no reason to call the engine down, nor to hold up the news of the others; an
+            // engine that hangs is.
+            Ok(Err(_)) | Err(_) => docker.ping().await.map(|()| Fact::Unclear(id))?,
         },
         EngineEvent::Destroyed(id) => Fact::Vanished(id),
         EngineEvent::Disturbed(id) => Fact::Disturbed(id),
@@ -87,4 +88,5 @@ async fn told(docker: &Docker, event: EngineEvent, facts: &mpsc::Sender<Fact>) {
     };
     // Whether anybody listens is seen before the next one.
     let _ = facts.send(fact).await;
+    Ok(())
 }

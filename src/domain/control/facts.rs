@@ -41,6 +41,11 @@ impl Control {
         if seat.record.session != container.session {
             return;
         }
+        if is_removed(seat, &container) {
+            // Looked at just before it was removed. Should it be there all the same, a list will show it.
+            self.list_at_ms = now_ms;
+            return;
+        }
         seat.stamp = stamp;
         note_exit(seat, &container, now_ms);
         notice_life(seat, Some(&container));
@@ -137,6 +142,14 @@ impl Control {
             _ => {}
         }
     }
+}
+
+/// Whether we have removed that very container, which was down, in this epoch.
+fn is_removed(seat: &Seat, container: &ContainerSeen) -> bool {
+    let closing = &seat.record.closing;
+    let being_written = matches!(seat.main, Some((_, Step::RemoveContainer))) && seat.container.is_none();
+    let evidence = closing.stillness.as_ref().and_then(|evidence| evidence.container());
+    (closing.container_removed || being_written) && container.state.is_down() && evidence == Some(&container.id)
 }
 
 /// What contradicts the evidence of a closing ends its epoch for good, even when it is as before a moment later: something

@@ -3,6 +3,7 @@
 use super::Control;
 use super::done::is_lost;
 use super::state::{Doing, Seat};
+use super::tickets::has_arrived;
 use crate::domain::effect::{Effect, SeatOrder, Task};
 use crate::domain::ids::SeatId;
 use crate::domain::plan::{Step, next};
@@ -31,8 +32,18 @@ impl Control {
         if unseen && (remade || matches!(step, Step::Rest | Step::End)) {
             return self.look_again(stamp);
         }
+        if step == Step::Rest && seat.urgent.is_none() && seat.attempts > 0 && has_arrived(seat) {
+            // A deed whose answer was lost had happened all the same.
+            return self.seat_arrived(id);
+        }
         if seat.urgent.is_none() && step != Step::Rest && self.is_due(id) && self.room_allows(id, step) {
             self.begin(id, step, false);
+        }
+    }
+
+    fn seat_arrived(&mut self, id: &SeatId) {
+        if let Some(seat) = self.seats.get_mut(id) {
+            seat.succeeded();
         }
     }
 

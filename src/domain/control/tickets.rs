@@ -133,13 +133,18 @@ impl Control {
             words: "working".into(),
             ..Tally::default()
         };
+        let mut overtaken = Vec::new();
         for id in seats {
             match self.seats.get(id).filter(|seat| seat.record.wanted == wanted) {
                 Some(seat) => tally.add(seat, has_arrived(seat)),
-                // Somebody else wants something else of it by now.
-                None => tally.done += 1,
+                None => overtaken.push(id.to_string()),
             }
         }
+        if overtaken.len() == seats.len() && !seats.is_empty() {
+            let text = format!("Another order came after this one for {}", overtaken.join(", "));
+            return Ok(Refusal::conflict(text).into());
+        }
+        tally.done += overtaken.len();
         tally.verdict(done.to_owned())
     }
 
@@ -233,7 +238,7 @@ fn lost_work(seat: &SeatId) -> Left {
 }
 
 /// Whether the seat is what it should be.
-fn has_arrived(seat: &Seat) -> bool {
+pub(super) fn has_arrived(seat: &Seat) -> bool {
     let state = seat.container.as_ref().map(|c| c.state);
     match seat.record.wanted {
         Wanted::Running => state == Some(RunState::Running) && seat.ready && !seat.restart,

@@ -208,6 +208,7 @@ fn io_kind(error: &Error) -> Option<io::ErrorKind> {
 fn brief(error: &Error, limit: Duration) -> String {
     match error {
         Error::RequestTimeoutError => format!("nothing within {} s", limit.as_secs()),
+        Error::HyperLegacyError { .. } | Error::HyperResponseError { .. } => "the connection broke off".to_owned(),
         other => chain(other),
     }
 }
