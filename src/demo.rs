@@ -86,14 +86,7 @@ async fn whole_job(client: &Client) -> Result<(), Problem> {
         None if spins(&last) => return Err(Problem::new(Exit::Failed, "no seat runs away, but one should")),
         None => say("No seat runs away")?,
     }
-    obey(
-        client,
-        Command::CloseRoom {
-            room: room()?,
-            discard: false,
-        },
-    )
-    .await?;
+    close(client).await?;
     list::archives(client, Some(room()?), false).await?;
     Ok(())
 }
@@ -145,14 +138,7 @@ async fn down(client: &Client, loaded: &Loaded) -> Result<ExitCode, Problem> {
             );
             return Err(Problem::new(Exit::Failed, text));
         }
-        obey(
-            client,
-            Command::CloseRoom {
-                room: room()?,
-                discard: false,
-            },
-        )
-        .await?;
+        close(client).await?;
     }
     let images = remove_images(loaded).await?;
     say(&format!(
@@ -195,6 +181,11 @@ async fn remove_images(loaded: &Loaded) -> Result<&'static str, Problem> {
 
 /// An instance that owns nothing.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+
+async fn close(client: &Client) -> Result<(), Problem> {
+    let room = room()?;
+    obey(client, Command::CloseRoom { room, discard: false }).await
+}
 
 /// Runs a command with its progress told; whatever is not all of it ends the demo.
 async fn obey(client: &Client, command: Command) -> Result<(), Problem> {

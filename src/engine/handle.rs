@@ -12,6 +12,9 @@ use crate::domain::notice::Notice;
 use crate::domain::role::Actor;
 use crate::domain::snapshot::Snapshot;
 
+/// An open shell in a seat, and what a person types into it. Dropping the shell ends it.
+pub use crate::world::docker::{Shell as ShellSession, ShellInput};
+
 /// What a running command sends back: any number of reports, then one outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CommandEvent {
@@ -19,29 +22,6 @@ pub enum CommandEvent {
     Progress(ProgressReport),
     /// The answer; nothing follows.
     Done(Outcome),
-}
-
-/// What a person types into a shell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ShellInput {
-    /// Bytes for its terminal.
-    Data(Bytes),
-    /// The person's terminal changed its size.
-    Resize {
-        /// Columns.
-        cols: u16,
-        /// Rows.
-        rows: u16,
-    },
-}
-
-/// An open shell in a seat. Dropping it ends the shell.
-#[derive(Debug)]
-pub struct ShellSession {
-    /// What the shell prints; ends when the shell does.
-    pub output: mpsc::Receiver<Bytes>,
-    /// What the person types.
-    pub input: mpsc::Sender<ShellInput>,
 }
 
 /// A seat's log, as bytes that nobody has cleaned yet; ends at its end or, when followed, with the container. A fault is

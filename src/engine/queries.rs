@@ -1,22 +1,18 @@
 //! Questions: answered by tasks of their own, so that none holds up the loop.
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::doctor;
-use super::handle::{LogStream, Request, ShellInput, ShellSession};
+use super::handle::{LogStream, Request, ShellSession};
 use super::run::Run;
 use super::world::World;
 use crate::domain::command::{Answer, Query};
 use crate::domain::control::Input;
-use crate::domain::fault::{Denial, Fault, Refusal};
+use crate::domain::fault::{Denial, Refusal};
 use crate::domain::ids::{ContainerId, SeatId};
 use crate::domain::role::{Actor, Role};
 use crate::domain::seen::RunState;
 use crate::domain::template::SeatUser;
-use crate::world::docker;
-
-/// Chunks of typing that may wait for a slow shell.
-const INPUT_WAITING: usize = 64;
 
 /// Answers what is not a command.
 pub(super) fn answer(run: &mut Run, request: Request) {
@@ -101,7 +97,7 @@ fn shell(
     tokio::spawn(async move {
         let session = match found {
             Ok((id, user, workdir)) => {
-                let opened = open_shell(&world, &id, user, &workdir, size).await;
+                let opened = world.docker.shell(&id, user, &workdir, size.0, size.1).await;
                 opened.map_err(Denial::from)
             }
             Err(refusal) => Err(refusal.into()),
@@ -123,33 +119,6 @@ fn shell_target(run: &Run, actor: &Actor, seat: &SeatId) -> Result<(ContainerId,
     }
     let template = run.control.template(seat).ok_or_else(|| no_seat(seat))?;
     Ok((id, template.user, template.workspace.clone()))
-}
-
-async fn open_shell(
-    world: &World,
-    id: &ContainerId,
-    user: SeatUser,
-    workdir: &str,
-    (cols, rows): (u16, u16),
-) -> Result<ShellSession, Fault> {
-    let shell = world.docker.shell(id, user, workdir, cols, rows).await?;
-    let (input, mut typed) = mpsc::channel(INPUT_WAITING);
-    let to_seat = shell.input;
-    tokio::spawn(async move {
-        while let Some(input) = typed.recv().await {
-            let input = match input {
-                ShellInput::Data(bytes) => docker::ShellInput::Data(bytes),
-                ShellInput::Resize { cols, rows } => docker::ShellInput::Resize { cols, rows },
-            };
-            if to_seat.send(input).await.is_err() {
-                break;
-            }
-        }
-    });
-    Ok(ShellSession {
-        output: shell.output,
-        input,
-    })
 }
 
 fn container(run: &Run, seat: &SeatId) -> Result<ContainerId, Refusal> {

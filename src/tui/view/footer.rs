@@ -38,7 +38,7 @@ fn applies_now(model: &Model, binding: &Binding) -> bool {
         None => applies(model, binding.intent),
         Some(Layer::Ask(ask)) => match binding.intent {
             Intent::Yes => !ask.sent && ask.field.is_none(),
-            Intent::Next | Intent::Back => !ask.sent,
+            Intent::Next | Intent::Accept => !ask.sent,
             _ => true,
         },
         Some(Layer::Form(form)) => binding.intent != Intent::Right || form.focus == Focus::Template,
@@ -48,9 +48,14 @@ fn applies_now(model: &Model, binding: &Binding) -> bool {
 
 fn hint(model: &Model, binding: &Binding) -> Vec<Span<'static>> {
     let key = binding.keys.first().map_or_else(String::new, |key| name(*key));
+    let word = match model.layers.last() {
+        // What was confirmed goes on; there is nothing to cancel any more.
+        Some(Layer::Ask(ask)) if ask.sent => "close",
+        _ => binding.short,
+    };
     vec![
         Span::styled(key, model.look.accent()),
-        Span::styled(format!(" {}", binding.short), model.look.dim()),
+        Span::styled(format!(" {word}"), model.look.dim()),
     ]
 }
 
