@@ -22,9 +22,9 @@ use crate::world::archive::Store;
 use crate::world::docker::{Docker, Options};
 use crate::world::ledger::Ledger;
 
-/// How long a detached agent stays when there is nothing to look after and nobody is attached: long enough for the
-/// next command of a script to find it warm.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long a detached agent stays when there is nothing to look after and nobody is attached: long enough for a person
+/// who closed a room to list its archives, and for the next command of a script to find it warm.
+const LINGER: Duration = Duration::from_secs(15);
 
 /// Where an agent lives, and how.
 #[derive(Debug, Clone)]

@@ -180,7 +180,7 @@ fn an_agent_that_nobody_needs_ends_and_one_with_a_room_stays() {
     idle.run(&["doctor"]);
     let leaves = idle.agent_pid().expect("a verb has started an agent");
     assert!(idle.socket().exists());
-    until_within("the idle agent has ended", Duration::from_secs(15), || {
+    until_within("the idle agent has ended", Duration::from_secs(45), || {
         (!is_alive(leaves)).then_some(())
     });
     assert!(!idle.socket().exists(), "no socket is left");
@@ -204,7 +204,7 @@ fn a_board_keeps_an_idle_agent() {
     });
     assert!(is_alive(agent));
     quit(&mut board);
-    until_within("it ends after its board", Duration::from_secs(15), || {
+    until_within("it ends after its board", Duration::from_secs(45), || {
         (!is_alive(agent)).then_some(())
     });
 }

@@ -255,6 +255,20 @@ async fn stopped_frozen_starved_and_unstarted_seats_can_all_be_read() {
         .unwrap();
 }
 
+/// The engine may tell of the start of such a program after its end, which is no start of somebody else's.
+#[tokio::test]
+async fn a_program_that_ended_at_once_is_removed_at_the_first_try() {
+    let lab = Lab::new().await;
+    for student in ["a", "b", "c", "d", "e", "f"] {
+        let mut order = lab.order(student);
+        order.template.command = vec!["true".into()];
+        lab.provision(&order).await;
+        docker(&["wait", &lab.names.seat(&lab.seat(student))]);
+        let warrant = lab.warrant(student, held(&lab, student).await).await;
+        lab.docker.remove_container(&warrant).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn no_program_of_the_students_takes_part_in_the_reading() {
     let lab = Lab::new().await;

@@ -68,7 +68,7 @@ impl Board {
 
     /// Time until every row on the screen shows its figures.
     pub fn until_figures(&self) -> Duration {
-        self.until(|screen| seat_rows(screen).count() >= 30 && seat_rows(screen).all(|row| row.contains("iB")))
+        self.until(|screen| seat_rows(screen).count() >= 30 && seat_rows(screen).all(has_figures))
     }
 
     /// Peak memory of its process, KiB.
@@ -107,6 +107,12 @@ fn seat_rows(screen: &str) -> impl Iterator<Item = &str> {
         let word = line.split_whitespace().find(|w| w.starts_with('s'));
         word.is_some_and(|w| w.len() >= 3 && w[1..].bytes().all(|b| b.is_ascii_digit()))
     })
+}
+
+/// Whether a seat's line shows its memory and its CPU, which takes two samples.
+fn has_figures(row: &str) -> bool {
+    let percent = |word: &str| word.contains('.') && word.parse::<f32>().is_ok();
+    row.contains("iB") && row.split_whitespace().any(percent)
 }
 
 /// Peak resident memory of a process, KiB (`VmHWM`).

@@ -88,14 +88,14 @@ impl Docker {
     }
 
     async fn remove_stopped(&self, archive: &VerifiedArchive, id: &ContainerId) -> Result<(), Fault> {
-        let Stillness::Stopped { finished_at, .. } = archive.stillness() else {
-            return Err(thawed(&archive.claim().seat, "the evidence is not of a stopped seat"));
-        };
-        let mut watch = self.watch(id, finished_at)?;
+        // A start before this look shows in it; one after it is told of. (The engine may tell of the first start of a
+        // short program only after its end, so the end itself is no good mark.)
+        let looked = self.engine_time().await?;
+        let mut watch = self.watch(id, &looked)?;
         self.agreeing(archive, id).await?;
         // Nothing ran, but somebody may have copied a file into it.
         self.unchanged(archive).await?;
-        self.remove_down(&archive.claim().seat, id, &mut watch, nanoseconds(finished_at))
+        self.remove_down(&archive.claim().seat, id, &mut watch, nanoseconds(&looked))
             .await
     }
 
