@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::cli::{attach, shell};
+use crate::cli::{self, attach, shell};
 use crate::domain::command::{Command, Outcome};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::SeatId;
@@ -56,7 +56,9 @@ pub async fn show(client: Client, config: Option<&Path>, ui: UiSettings) -> Resu
             }
         }
     };
-    let _ = timeout(LAST_ORDERS_WITHIN, sent).await;
+    if timeout(LAST_ORDERS_WITHIN, sent).await.is_err() {
+        cli::complain("labtop: not all orders had reached the agent when the board ended: look with `labtop ls`");
+    }
     exit
 }
 

@@ -29,7 +29,8 @@ pub enum PathError {
     SocketTooLong(PathBuf),
     /// Somebody else may put files there.
     #[error(
-        "others may write in the directory {place}: name one of this user's own with LABTOP_STATE, or `chmod go-w {place}`",
+        "others may write in the directory {place}, so nothing in it can be trusted: name one of this user's own with \
+         LABTOP_STATE (or LABTOP_SOCKET, for the socket)",
         place = .0.display()
     )]
     Shared(PathBuf),

@@ -58,7 +58,7 @@ async fn a_frozen_seat_is_removed_step_by_step() {
         assert!(has_work(&lab, student).await, "{student}");
         let warrant = lab.warrant(student, stillness).await;
         let fault = lab.docker.remove_volume(&warrant).await.unwrap_err();
-        assert_eq!(fault.code, FaultCode::Engine, "a workspace in use stays: {fault}");
+        assert_eq!(fault.code, FaultCode::Thawed, "a workspace in use stays: {fault}");
         lab.docker.remove_container(&warrant).await.unwrap();
         assert!(lab.has_volume(student), "the container goes first");
         // Asked again, the container's absence proves nothing.
@@ -164,7 +164,15 @@ async fn what_another_container_wrote_is_read_again() {
     let mount = format!("{}:/w", lab.names.volume(&lab.seat("a"), SESSION));
     let write = ["run", "--rm", "--network", "none", "--volume", &mount, &lab.image];
     docker(&[&write[..], &["sh", "-c", "echo more >>/w/work.txt"]].concat());
-    refused(&lab, "a", &warrant).await;
+    lab.docker.remove_container(&warrant).await.unwrap();
+    let fault = lab.docker.remove_volume(&warrant).await.unwrap_err();
+    assert_eq!(fault.code, FaultCode::Thawed, "{fault}");
+    // Also when the seat's container had gone before, so that only the workspace was left to be read.
+    let absent = lab.warrant("a", held(&lab, "a").await).await;
+    docker(&[&write[..], &["sh", "-c", "echo rescued >/w/rescue.txt"]].concat());
+    let fault = lab.docker.remove_volume(&absent).await.unwrap_err();
+    assert_eq!(fault.code, FaultCode::Thawed, "{fault}");
+    assert!(lab.has_volume("a"), "the workspace is kept");
     assert_eq!(
         file_in(&lab.workspace("a").await, "workspace/work.txt").unwrap(),
         b"work of a\nmore\n"

@@ -35,6 +35,32 @@ async fn type_in(shell: &Shell, text: &'static str) {
         .unwrap();
 }
 
+/// A program that reads nothing while much is typed must not keep anybody in.
+#[tokio::test]
+async fn a_shell_that_takes_nothing_can_be_left() {
+    let lab = Lab::new().await;
+    let id = lab.provision(&lab.order("a")).await.id;
+    let mut shell = lab.docker.shell(&id, STUDENT, "/workspace", 80, 24).await.unwrap();
+    type_in(&shell, "stty raw -echo; echo rea''dy; exec sleep 4321\n").await;
+    read_until(&mut shell, "ready").await;
+    let flood = async {
+        for _ in 0..2_000 {
+            let piece = Bytes::from_static(&[b'x'; 4096]);
+            if shell.input.send(ShellInput::Data(piece)).await.is_err() {
+                break;
+            }
+        }
+    };
+    // It stands still at some point; a terminal holds a few kilobytes.
+    assert!(tokio::time::timeout(Duration::from_secs(2), flood).await.is_err());
+    drop(shell);
+    let begun = Instant::now();
+    while docker(&["top", id.as_str(), "-o", "pid,args"]).contains("sleep 4321") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the left shell runs on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Bytes that would be a frame of four gigabytes where frames are expected.
 #[tokio::test]
 async fn what_looks_like_a_frame_in_a_shell_is_shown_as_it_is() {

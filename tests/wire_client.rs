@@ -48,7 +48,11 @@ async fn the_socket_is_private_and_a_stale_one_is_replaced() {
     let again = server::bind(&served.socket).unwrap();
     drop(again);
     server::unbind(&served.socket);
-    assert!(!served.socket.exists());
+    assert!(
+        !served.socket.parent().unwrap().exists(),
+        "nor a directory that others cannot enter"
+    );
+    std::fs::create_dir(served.socket.parent().unwrap()).unwrap();
     std::fs::write(&served.socket, "precious").unwrap();
     let error = server::bind(&served.socket).unwrap_err().to_string();
     assert!(error.contains("not a socket"), "{error}");

@@ -195,7 +195,7 @@ pub struct OpenArgs {
     /// An exam: a closed network, guarded routes.
     #[arg(long)]
     pub exam: bool,
-    /// Check everything, make nothing.
+    /// Say what would be opened; make nothing, and do not look for the image.
     #[arg(long)]
     pub dry_run: bool,
     /// Return as soon as the agent has accepted.

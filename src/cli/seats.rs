@@ -129,7 +129,11 @@ fn room_faults(snapshot: &Snapshot, only: Option<&RoomName>) {
 pub(super) fn engine_is_up(snapshot: &Snapshot) -> Result<Exit, Problem> {
     match &snapshot.engine {
         EngineState::Down(text) => Err(Problem::new(Exit::Unreachable, text.clone())),
-        EngineState::Up(_) | EngineState::Unknown => Ok(Exit::Done),
+        EngineState::Unknown => Err(Problem::new(
+            Exit::Unreachable,
+            "Docker has not answered yet, so this is only what is wanted: `labtop doctor` says more",
+        )),
+        EngineState::Up(_) => Ok(Exit::Done),
     }
 }
 

@@ -87,30 +87,31 @@ async fn print_all(mut reader: ShellReader) -> Result<(), ShellError> {
     Ok(())
 }
 
-/// Ends when the person leaves. When the connection breaks, the reading side says why.
+/// Ends when the person leaves. When the connection breaks, the reading side says why; Ctrl-] leaves all the same.
 async fn type_all(mut keys: Keys, mut writer: ShellWriter, resized: &mut Signal) -> Result<(), ShellError> {
+    let mut broken = false;
     loop {
         let sent = tokio::select! {
             _ = resized.recv() => {
                 let (cols, rows) = crossterm::terminal::size()?;
-                writer.resize(cols, rows).await
+                if broken { Ok(()) } else { writer.resize(cols, rows).await }
             }
             typed = keys.next() => {
                 let typed = typed?;
                 let leaving = typed.iter().position(|byte| *byte == LEAVE);
                 let before = typed.slice(..leaving.unwrap_or(typed.len()));
-                let sent = writer.data(before).await;
+                let sent = if broken { Ok(()) } else { writer.data(before).await };
                 if leaving.is_some() || typed.is_empty() {
                     // A connection that is gone already has ended the shell too.
-                    let _ = writer.end().await;
+                    if !broken {
+                        let _ = writer.end().await;
+                    }
                     return Ok(());
                 }
                 sent
             }
         };
-        if sent.is_err() {
-            return std::future::pending().await;
-        }
+        broken |= sent.is_err();
     }
 }
 

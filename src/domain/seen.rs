@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::fault::Fault;
 use super::ids::{ContainerId, RoomName, SeatId};
 
 /// What a container does.
@@ -72,8 +73,8 @@ pub struct VolumeSeen {
 pub struct Listing {
     /// Seats' containers.
     pub containers: Vec<ContainerSeen>,
-    /// Seats whose containers are there but could not be looked at; what was known of them stands.
-    pub hidden: Vec<SeatId>,
+    /// Seats whose containers are there but could not be looked at, and why; what was known of them stands.
+    pub hidden: Vec<(SeatId, Fault)>,
     /// Workspaces.
     pub volumes: Vec<VolumeSeen>,
     /// Rooms that have a network.

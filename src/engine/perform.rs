@@ -25,7 +25,7 @@ pub(super) type Tell = Arc<dyn Fn(String) + Send + Sync>;
 
 impl World {
     /// Performs a task. What can be called off ends soon after `cancel`, with [`FaultCode::Cancelled`]; a call that
-    /// changes something on the engine is never abandoned half-way.
+    /// changes a seat is never abandoned half-way.
     pub(super) async fn perform(&self, task: Task, cancel: &CancellationToken, tell: Tell) -> Result<Yield, Fault> {
         match task {
             Task::Provision(order) => self.provision(&order, cancel).await,
@@ -42,9 +42,9 @@ impl World {
                 let checked = self.docker.preflight(&template, move |words| tell(words));
                 or_cancelled(cancel, checked).await.map(|()| Yield::Nothing)
             }
-            Task::RemoveContainer(warrant) => {
+            Task::RemoveVolume(warrant) => {
                 let _permit = permit(&self.removals, cancel).await?;
-                let removed = Box::pin(self.docker.remove_container(&warrant)).await;
+                let removed = Box::pin(self.docker.remove_volume(&warrant)).await;
                 removed.map(|()| Yield::Nothing)
             }
             Task::List => self.docker.list().await.map(Yield::Listed),
@@ -79,7 +79,7 @@ impl World {
                 .hold(&seat, session)
                 .await
                 .map(|(container, stillness)| Yield::Held(container, stillness)),
-            Task::RemoveVolume(warrant) => docker.remove_volume(&warrant).await.map(|()| Yield::Nothing),
+            Task::RemoveContainer(warrant) => docker.remove_container(&warrant).await.map(|()| Yield::Nothing),
             Task::Reap(id) => docker.reap(&id).await.map(|()| Yield::Nothing),
             // Writes keep an order of their own and never come here; the rest was taken before.
             other => Err(Fault::new(FaultCode::Engine, format!("no adapter performs {other:?}"))),

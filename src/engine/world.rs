@@ -10,7 +10,7 @@ use crate::world::archive::Store;
 use crate::world::docker::Docker;
 use crate::world::ledger::Ledger;
 
-/// Containers removed at once, apart from other calls: each reads its whole workspace once more, which may take minutes.
+/// Workspaces removed at once, apart from other calls: each is read once more as a whole, which may take minutes.
 const REMOVALS_IN_FLIGHT: usize = 8;
 /// Freezings, starts and the like that run at once: beyond this the engine only queues them itself.
 const CALLS_IN_FLIGHT: usize = 8;

@@ -2,6 +2,7 @@
 //! what somebody did.
 
 mod asks;
+mod named;
 mod rig;
 mod setbacks;
 
@@ -421,7 +422,7 @@ proptest! {
         rig.ask(close(victim.as_str(), discard));
         rig.settle();
         for task in &rig.begun[before..] {
-            let named = rig::names_of(task);
+            let named = named::names_of(task);
             prop_assert!(named.iter().all(|name| *name == victim), "{task:?} names {named:?}");
         }
         let left = names.len() - 1;

@@ -4,7 +4,7 @@ use labtop::domain::command::Outcome;
 use labtop::domain::effect::{Fact, Task, Yield};
 use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
 use labtop::domain::record::{Change, Wanted};
-use labtop::domain::seen::{EngineState, RunState};
+use labtop::domain::seen::{EngineState, FiguresOf, HostFigures, RunState};
 use labtop::domain::snapshot::Phase;
 
 use crate::asks::{close, extend, freeze, kill, open, open_for, restart, thaw};
@@ -347,6 +347,92 @@ fn a_student_in_two_rooms_that_open_at_once_has_two_routes() {
     let mut routes: Vec<&str> = snapshot.seats().map(|seat| seat.route.as_str()).collect();
     routes.sort_unstable();
     assert_eq!(routes, ["/api/r/ann", "/api/r/b~ann"]);
+}
+
+#[test]
+fn a_seat_that_cannot_be_looked_at_is_told_of_and_holds_up_nobody_else() {
+    let mut rig = Rig::with_room("a", 2);
+    let hidden = rig.world.containers.remove(0);
+    rig.world.hidden = vec![(hidden.seat.clone(), engine("its inspection fails"))];
+    let mut rig = rig.restarted();
+    rig.ask(close("a", false));
+    for _ in 0..120 {
+        while !rig.open.is_empty() {
+            rig.next();
+        }
+        rig.pass(1_000);
+    }
+    let Some(Outcome::Partly { left, .. }) = rig.outcome() else {
+        panic!("{:?}", rig.replies)
+    };
+    assert_eq!(left[0].seat, hidden.seat);
+    let lists = rig.begun.iter().filter(|t| matches!(t, Task::List)).count();
+    assert!(lists < 40, "{lists} lists in two minutes");
+    // It can be looked at again.
+    rig.world.hidden.clear();
+    rig.world.containers.push(hidden);
+    for _ in 0..60 {
+        rig.settle();
+        rig.pass(1_000);
+    }
+    assert!(rig.is_bare(), "{:?}", rig.world);
+}
+
+#[test]
+fn an_engine_that_answers_but_cannot_be_listed_counts_as_away() {
+    let mut rig = Rig::with_room("a", 1).restarted();
+    rig.engine_falls();
+    rig.engine_rises();
+    rig.ask(close("a", false));
+    rig.write_all();
+    for _ in 0..200 {
+        while rig.tasks().any(|t| matches!(t, Task::List)) {
+            rig.done_first(|t| matches!(t, Task::List), Err(engine("volumes cannot be listed")));
+        }
+        rig.pass(100);
+    }
+    assert!(matches!(&rig.snapshot().engine, EngineState::Down(why) if why.contains("volumes cannot be listed")));
+    assert!(rig.was_told("cannot be listed"));
+    assert!(
+        matches!(rig.outcome(), Some(Outcome::Failed { .. })),
+        "{:?}",
+        rig.replies
+    );
+    rig.settle();
+    for _ in 0..5 {
+        rig.pass(1_000);
+        rig.settle();
+    }
+    assert!(rig.is_bare(), "{:?}", rig.world);
+}
+
+#[test]
+fn words_and_figures_put_no_lease_and_no_retry_off() {
+    let mut rig = Rig::with_room("a", 1);
+    rig.pass(1_000);
+    let due = rig.control.wake_at_ms();
+    for _ in 0..50 {
+        rig.jump_mono(100);
+        rig.tell(Fact::Figures(FiguresOf::default(), HostFigures::default()));
+    }
+    assert_eq!(
+        rig.control.wake_at_ms(),
+        due,
+        "it is overdue, and stays so until it is looked after"
+    );
+}
+
+#[test]
+fn taking_a_discard_back_is_written_before_it_is_accepted() {
+    let mut rig = Rig::with_room("a", 1);
+    rig.ask(close("a", true));
+    rig.write_all();
+    rig.ask(close("a", false));
+    let takes_back = |task: &Task| {
+        matches!(task, Task::Write(changes) if changes.iter().any(|c| matches!(c,
+            Change::SetWanted { seats, discard_by: None, .. } if !seats.is_empty())))
+    };
+    assert!(rig.tasks().any(takes_back), "{:?}", rig.open);
 }
 
 #[test]

@@ -3,14 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Control;
-use super::state::Doing;
+use super::state::{Doing, Seat};
 use crate::domain::effect::{Task, Yield};
 use crate::domain::fault::Fault;
 use crate::domain::ids::{ContainerId, RoomName, SeatId};
 use crate::domain::notice::Notice;
-use crate::domain::policy::{RELIST_EVERY_MS, RETRY_FIRST_MS};
+use crate::domain::plan::Step;
+use crate::domain::policy::{ATTEMPTS_BEFORE_TOLD, RELIST_EVERY_MS, RETRY_FIRST_MS};
 use crate::domain::record::Wanted;
 use crate::domain::seen::{ContainerSeen, EngineState, Listing, RunState, VolumeSeen};
+
+/// What was known of it stands; where nothing was, it is told of and looked for less and less often.
+fn hide(seat: &mut Seat, fault: &Fault, now_ms: u64) {
+    if seat.container.is_none() && !seat.looked {
+        let step = if seat.record.wanted == Wanted::Gone {
+            Step::Hold
+        } else {
+            Step::Provision
+        };
+        seat.failed(step, fault.clone(), now_ms);
+        seat.hidden = true;
+    }
+}
 
 impl Control {
     pub(super) fn list_when_due(&mut self) {
@@ -40,15 +54,36 @@ impl Control {
                 self.take_listing(stamp, listing);
             }
             // The engine's own watch tells whether it is down; here it only has to be asked again.
-            _ => {
-                self.list_at_ms = self.now.mono_ms;
-                self.list_not_before_ms = self.now.mono_ms + RETRY_FIRST_MS;
+            Ok(_) => self.list_later(),
+            Err(fault) => {
+                self.list_later();
+                self.note_blindness(fault);
             }
         }
     }
 
+    fn list_later(&mut self) {
+        self.list_at_ms = self.now.mono_ms;
+        self.list_not_before_ms = self.now.mono_ms + RETRY_FIRST_MS;
+    }
+
+    /// An engine that answers, and yet cannot be listed, is as good as none: that must not look like rest.
+    fn note_blindness(&mut self, fault: Fault) {
+        let (times, since) = self
+            .blind
+            .as_ref()
+            .map_or((0, self.now.mono_ms), |(_, times, since)| (*times, *since));
+        if times + 1 == ATTEMPTS_BEFORE_TOLD {
+            self.tell(Notice::error(format!(
+                "What is on the engine cannot be listed: {fault}"
+            )));
+        }
+        self.blind = Some((fault, times + 1, since));
+    }
+
     fn take_listing(&mut self, stamp: u64, listing: Listing) {
         self.listed = true;
+        self.blind = None;
         if !listing.hidden.is_empty() {
             self.list_not_before_ms = self.now.mono_ms + RETRY_FIRST_MS;
         }
@@ -65,12 +100,19 @@ impl Control {
         self.reap_networks(listing.networks);
         let known = self.sort_containers(listing.containers, &before);
         self.tell_of_lost_workspaces(&listing.volumes, &before);
-        let mut lost = Vec::new();
+        let (mut lost, now_ms) = (Vec::new(), self.now.mono_ms);
         for (id, seat) in &mut self.seats {
             // News that is younger than the list, or a step under way, knows better.
             let busy = seat.stamp > stamp || seat.main.is_some() || seat.urgent.is_some();
-            if busy || listing.hidden.contains(id) {
+            if busy {
                 continue;
+            }
+            if let Some((_, fault)) = listing.hidden.iter().find(|(hidden, _)| hidden == id) {
+                hide(seat, fault, now_ms);
+                continue;
+            }
+            if std::mem::take(&mut seat.hidden) {
+                seat.succeeded();
             }
             let session = seat.record.session;
             seat.volume = listing.volumes.iter().any(|v| v.seat == *id && v.session == session);

@@ -22,6 +22,7 @@ use super::command::Command;
 use super::effect::{Effect, Fact, OpId, Task, TicketId};
 use super::fault::Fault;
 use super::ids::{RoomName, SeatId, TemplateName};
+use super::policy::ATTEMPTS_BEFORE_TOLD;
 use super::record::{Change, LedgerState, RoomWanted, Wanted};
 use super::role::Actor;
 use super::seen::{EngineState, HostFigures};
@@ -87,6 +88,11 @@ pub struct Control {
     list_at_ms: u64,
     /// After a failed list: not before then, whoever asks.
     list_not_before_ms: u64,
+    /// Why lists have failed, how often in a row, and since when.
+    blind: Option<(Fault, u32, u64)>,
+    /// When the plan was last compared, and leases looked at.
+    planned_ms: u64,
+    ticked_ms: u64,
     orphans: BTreeSet<String>,
     /// Seats of rooms that are closing, or were closed last, whose workspace had gone by another hand.
     lost: BTreeMap<RoomName, Vec<SeatId>>,
@@ -134,6 +140,9 @@ impl Control {
             listing: None,
             list_at_ms: 0,
             list_not_before_ms: 0,
+            blind: None,
+            planned_ms: 0,
+            ticked_ms: 0,
             orphans: BTreeSet::new(),
             lost: BTreeMap::new(),
             unsaved: Vec::new(),
@@ -155,9 +164,13 @@ impl Control {
             Input::Command(ticket, actor, command) => self.accept(ticket, &actor, command),
             Input::Visit(actor, seat) => self.visit(&actor, &seat),
             Input::Fact(fact) => self.learn(fact),
-            Input::Tick => self.watch_leases(),
+            Input::Tick => {
+                self.ticked_ms = now.mono_ms;
+                self.watch_leases();
+            }
         }
         if !only_news {
+            self.planned_ms = now.mono_ms;
             self.plan_all();
             self.answer_tickets();
         }
@@ -174,8 +187,8 @@ impl Control {
         let due = retries
             .chain(rooms)
             .chain([self.list_at_ms, self.list_not_before_ms, self.save_at_ms]);
-        let later = due.filter(|&at| at > self.now.mono_ms).min();
-        later.unwrap_or(u64::MAX).min(self.now.mono_ms + LEASES_EVERY_MS)
+        let later = due.filter(|&at| at > self.planned_ms).min();
+        later.unwrap_or(u64::MAX).min(self.ticked_ms + LEASES_EVERY_MS)
     }
 
     /// Whether there is nothing to look after: no room that is not closed, and nobody waiting.
@@ -322,10 +335,19 @@ impl Control {
         self.out.push(Effect::Tell(notice));
     }
 
+    /// Why nothing on an engine that answers can be seen, once that is worth telling.
+    fn blindness(&self) -> Option<&Fault> {
+        let blind = self
+            .blind
+            .as_ref()
+            .filter(|(_, times, _)| *times >= ATTEMPTS_BEFORE_TOLD);
+        blind.map(|(fault, ..)| fault)
+    }
+
     fn engine_fault(&self) -> Option<Fault> {
-        let EngineState::Down(why) = &self.engine else {
-            return None;
-        };
-        Some(Fault::new(super::fault::FaultCode::EngineUnreachable, why.clone()))
+        match &self.engine {
+            EngineState::Down(why) => Some(Fault::new(super::fault::FaultCode::EngineUnreachable, why.clone())),
+            _ => self.blindness().cloned(),
+        }
     }
 }

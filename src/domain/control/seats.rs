@@ -30,7 +30,10 @@ impl Control {
         // One that was made before is made again only when it is known what is left of it.
         let remade = step == Step::Provision && seat.record.made;
         if unseen && (remade || matches!(step, Step::Rest | Step::End)) {
-            return self.look_again(stamp);
+            if self.is_due(id) {
+                self.look_again(stamp);
+            }
+            return;
         }
         if step == Step::Rest && seat.urgent.is_none() && seat.attempts > 0 && has_arrived(seat) {
             // A deed whose answer was lost had happened all the same.

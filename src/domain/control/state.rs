@@ -219,6 +219,8 @@ pub(super) struct Seat {
     pub looked: bool,
     /// Stamp of the last kill or freeze: an older wish to run is void.
     pub urged: u64,
+    /// Whether its container is there but could not be looked at.
+    pub hidden: bool,
     /// Whether it was told of that its workspace is gone.
     pub bereft: bool,
     /// What the ledger was last told that it should be; none when that is not certain.
@@ -264,6 +266,7 @@ impl Seat {
             disturbed: false,
             looked: false,
             urged: 0,
+            hidden: false,
             bereft: false,
             attempts: 0,
             not_before_ms: 0,
@@ -321,12 +324,12 @@ impl Seat {
     /// The program ended by itself: it is started again, but not in a tight loop. An end is told of by the engine's news
     /// and by the step that started it, and counts once.
     pub fn exited(&mut self, container: &ContainerSeen, fault: Fault, now_ms: u64) {
+        self.fault = Some(fault);
         if std::mem::replace(&mut self.last_exit, container.finished_at.clone()) == container.finished_at {
             return;
         }
         self.exits += 1;
         self.not_before_ms = now_ms + retry_delay_ms(self.exits, u64::from(self.exits));
-        self.fault = Some(fault);
     }
 
     /// Forgets failures, because a person asked for something new.

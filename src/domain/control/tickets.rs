@@ -52,8 +52,9 @@ impl Control {
     }
 
     fn engine_is_long_gone(&self) -> bool {
-        self.engine_down_since_ms
-            .is_some_and(|since| self.now.mono_ms >= since + ENGINE_PATIENCE_MS)
+        let blind_since = self.blind.as_ref().map(|(.., since)| *since);
+        let away_since = self.engine_down_since_ms.or(blind_since);
+        away_since.is_some_and(|since| self.now.mono_ms >= since + ENGINE_PATIENCE_MS)
     }
 
     fn judge_open(&self, name: &RoomName) -> Result<Outcome, Tally> {

@@ -25,9 +25,10 @@ impl Control {
 
     /// An engine whose things nobody has looked at yet is not known: what is said of seats then is only what is wanted.
     fn engine_as_seen(&self) -> EngineState {
-        match &self.engine {
-            EngineState::Up(_) if !self.listed => EngineState::Unknown,
-            state => state.clone(),
+        match (&self.engine, self.blindness()) {
+            (EngineState::Up(_), Some(fault)) => EngineState::Down(fault.to_string()),
+            (EngineState::Up(_), None) if !self.listed => EngineState::Unknown,
+            (state, _) => state.clone(),
         }
     }
 

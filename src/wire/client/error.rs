@@ -39,7 +39,7 @@ impl ConnectError {
                 Self::Absent(socket.to_owned())
             }
             io::ErrorKind::PermissionDenied => Self::Refused(format!(
-                "the agent's socket {} belongs to another user: run labtop as that user (or with sudo), \
+                "the agent's socket {} belongs to another user: run labtop as that user (`sudo -u USER labtop`), \
                  or set LABTOP_STATE to a directory of your own to run another agent",
                 socket.display()
             )),

@@ -78,6 +78,10 @@ pub fn unbind(socket: &Path) {
     if let Err(error) = remove_stale(socket) {
         tracing::warn!(%error, "the socket stays behind");
     }
+    // A directory that held nothing else must not keep other users from their own agents.
+    if let Some(directory) = socket.parent() {
+        let _ = std::fs::remove_dir(directory);
+    }
 }
 
 fn remove_stale(socket: &Path) -> Result<(), BindError> {

@@ -5,7 +5,7 @@
 use crate::domain::role::{Actor, Role};
 
 /// What another user is told.
-pub const REFUSAL: &str = "this agent serves only the user who runs it: run labtop as that user (or with sudo), \
+pub const REFUSAL: &str = "this agent serves only the user who runs it: run labtop as that user (`sudo -u USER labtop`), \
      or set LABTOP_STATE to a directory of your own to run another agent";
 
 const ROOT: u32 = 0;

@@ -1,5 +1,6 @@
 //! A shell in a seat: what the person types goes in, what it prints comes out, neither waits for the other.
 
+use std::collections::VecDeque;
 use std::io;
 
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use crate::engine::handle::{ShellInput, ShellSession};
 use crate::wire::codec::Frame;
 use crate::wire::message::{Event, ShellWord};
 use crate::wire::stream::{Connection, FrameReader, FrameWriter};
+
+/// Pieces of typing that wait for a program that does not read; what is typed beyond is lost, as on any terminal.
+const TYPED_WAITING: usize = 64;
 
 pub async fn shell<S>(
     connection: Connection<S>,
@@ -42,21 +46,35 @@ where
     }
 }
 
-/// Ends when the person leaves. A shell that no longer takes input ends through its output.
+/// Ends when the person leaves, also while a program in the shell reads nothing. A shell that no longer takes input ends
+/// through its output.
 async fn type_in<S: AsyncRead>(reader: &mut FrameReader<S>, input: mpsc::Sender<ShellInput>) -> io::Result<()> {
-    while let Some(frame) = reader.next().await? {
-        let typed = match frame {
-            Frame::Data(bytes) => ShellInput::Data(bytes),
-            message @ Frame::Message(_) => match message.parse()? {
-                ShellWord::Resize { cols, rows } => ShellInput::Resize { cols, rows },
-                ShellWord::End => return Ok(()),
+    let mut waiting = VecDeque::new();
+    loop {
+        tokio::select! {
+            place = input.reserve(), if !waiting.is_empty() => match (place, waiting.pop_front()) {
+                (Ok(place), Some(typed)) => place.send(typed),
+                _ => return std::future::pending().await,
             },
-        };
-        if input.send(typed).await.is_err() {
-            return std::future::pending().await;
+            frame = reader.next() => match typed(frame?)? {
+                Some(typed) if waiting.len() < TYPED_WAITING => waiting.push_back(typed),
+                Some(_) => {}
+                None => return Ok(()),
+            },
         }
     }
-    Ok(())
+}
+
+/// What the frame types; none when the person leaves.
+fn typed(frame: Option<Frame>) -> io::Result<Option<ShellInput>> {
+    match frame {
+        None => Ok(None),
+        Some(Frame::Data(bytes)) => Ok(Some(ShellInput::Data(bytes))),
+        Some(message @ Frame::Message(_)) => Ok(match message.parse()? {
+            ShellWord::Resize { cols, rows } => Some(ShellInput::Resize { cols, rows }),
+            ShellWord::End => None,
+        }),
+    }
 }
 
 async fn print_out<S: AsyncWrite>(mut output: mpsc::Receiver<Bytes>, writer: &mut FrameWriter<S>) -> io::Result<()> {

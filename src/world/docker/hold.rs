@@ -1,6 +1,6 @@
 //! Stilling a seat, and the evidence of it.
 //!
-//! The evidence of a frozen seat is its CPU time, exact to the nanosecond: whatever a program of it did after the
+//! The evidence of a frozen seat is its CPU time, to the nano- or microsecond that the kernel counts in: whatever a program of it did after the
 //! evidence was taken has moved it. A thaw in which no program got to run moves nothing (Linux 6.x parks sleeping
 //! tasks without waking them) and has written nothing either.
 

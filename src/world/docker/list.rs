@@ -43,7 +43,7 @@ impl Docker {
                 // One container that hangs (somebody copies out of it) must not hide all the others.
                 Err(fault) if fault.code != FaultCode::EngineUnreachable || self.ping().await.is_ok() => {
                     tracing::warn!(%seat, %fault, "a seat could not be looked at");
-                    hidden.push(seat);
+                    hidden.push((seat, fault));
                 }
                 Err(fault) => return Err(fault),
             }

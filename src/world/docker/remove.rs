@@ -39,7 +39,7 @@ impl Docker {
     async fn confirm_absent(&self, archive: &VerifiedArchive) -> Result<(), Fault> {
         let claim = archive.claim();
         match self.seat_container(&claim.seat, claim.session).await? {
-            None => self.unchanged(archive).await,
+            None => Ok(()),
             Some(_) => Err(thawed(&claim.seat, "a container was made after its work was read")),
         }
     }
@@ -64,14 +64,14 @@ impl Docker {
             return Err(thawed(seat, &format!("the engine tells of a {what} before its end")));
         }
         let died_ns = history.last().map_or(looked_ns, |event| event.at_ns);
-        self.unchanged(archive).await?;
         self.remove_down(seat, id, &mut watch, died_ns).await
     }
 
     /// Reads the workspace once more and compares it with what the archive holds.
     ///
-    /// The engine thaws what it kills, and until the seat's first program is dead the others run, unless they were
-    /// doomed before: a busy one writes in that moment (measured: two of three do). So this is done after the end, when nothing can run.
+    /// The engine thaws what it kills, and until the seat's first program is dead the others run, unless they were doomed
+    /// before: a busy one writes in that moment (measured: two of three do). Somebody may also have copied a file into it,
+    /// or mounted it elsewhere. So this is done last, when no container is left to write.
     async fn unchanged(&self, archive: &VerifiedArchive) -> Result<(), Fault> {
         let claim = archive.claim();
         let mut workspace = self.workspace(&claim.seat, claim.session).await?;
@@ -93,8 +93,6 @@ impl Docker {
         let looked = self.engine_time().await?;
         let mut watch = self.watch(id, &looked)?;
         self.agreeing(archive, id).await?;
-        // Nothing ran, but somebody may have copied a file into it.
-        self.unchanged(archive).await?;
         self.remove_down(&archive.claim().seat, id, &mut watch, nanoseconds(&looked))
             .await
     }
@@ -157,14 +155,20 @@ impl Docker {
         removed.or_gone().map(drop)
     }
 
-    /// Removes a seat's workspace. Its container must be gone: the engine refuses while anything uses it.
+    /// Removes a seat's workspace. Its container must be gone: the engine refuses while anything uses it. With a verified
+    /// archive the workspace must still be what that holds.
     ///
     /// # Errors
+    /// [`FaultCode::Thawed`] when it is not what was archived: nothing is removed then.
     /// [`FaultCode::NameTaken`] when it is not this seat's, [`FaultCode::Engine`] when it is in use.
     pub async fn remove_volume(&self, warrant: &Warrant) -> Result<(), Fault> {
         let (seat, session) = (warrant.seat(), warrant.session());
         if !self.has_volume(seat, session).await? {
             return Ok(());
+        }
+        if let Warrant::Verified(archive) = warrant {
+            self.confirm_absent(archive).await?;
+            self.unchanged(archive).await?;
         }
         let name = self.inner.names.volume(seat, session);
         let call = self.client()?.remove_volume(&name, None::<RemoveVolumeOptions>);

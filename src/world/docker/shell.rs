@@ -128,41 +128,52 @@ struct Session {
 }
 
 impl Session {
-    async fn run(mut self, to_person: mpsc::Sender<Bytes>, mut to_shell: mpsc::Receiver<ShellInput>) {
-        loop {
-            tokio::select! {
-                printed = read(&mut self.output) => match printed {
-                    Some(bytes) => if to_person.send(bytes).await.is_err() { break },
-                    None => return,
-                },
-                typed = to_shell.recv() => match typed {
-                    Some(ShellInput::Data(bytes)) if self.write(&bytes).await.is_ok() => {}
-                    Some(ShellInput::Resize { cols, rows }) => self.line.resize(cols, rows).await,
-                    _ => break,
-                },
-                () = to_person.closed() => break,
-            }
+    /// Reading, typing and watching for the person's leave go on beside each other: a program that reads nothing must not
+    /// keep anybody in.
+    async fn run(self, to_person: mpsc::Sender<Bytes>, to_shell: mpsc::Receiver<ShellInput>) {
+        let Self {
+            line,
+            mut output,
+            mut input,
+        } = self;
+        let ended = tokio::select! {
+            ended = print_out(&mut output, &to_person) => ended,
+            () = type_in(&line, &mut input, to_shell) => false,
+            () = to_person.closed() => false,
+        };
+        if !ended {
+            line.end(output, input).await;
         }
-        self.end().await;
     }
+}
 
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.input.write_all(bytes).await?;
-        self.input.flush().await
+/// True when the shell has ended, false when nobody looks any more.
+async fn print_out(output: &mut ReadHalf<Terminal>, to_person: &mpsc::Sender<Bytes>) -> bool {
+    while let Some(bytes) = read(output).await {
+        if to_person.send(bytes).await.is_err() {
+            return false;
+        }
     }
+    true
+}
 
-    /// The engine leaves an exec'd program running when its terminal is closed, so it is asked to end, then ended.
-    async fn end(mut self) {
-        if self.write(FAREWELL).await.is_ok() {
-            let ended = async { while read(&mut self.output).await.is_some() {} };
-            if tokio::time::timeout(FAREWELL_LIMIT, ended).await.is_ok() {
-                return;
+/// Ends when the person leaves, or the shell takes nothing any more.
+async fn type_in(line: &Line, input: &mut WriteHalf<Terminal>, mut to_shell: mpsc::Receiver<ShellInput>) {
+    while let Some(typed) = to_shell.recv().await {
+        match typed {
+            ShellInput::Data(bytes) => {
+                if write(input, &bytes).await.is_err() {
+                    return;
+                }
             }
-        }
-        if let Err(why) = self.line.hang_up().await {
-            tracing::warn!(why, container = %self.line.container, "a left shell may still run in a seat");
+            ShellInput::Resize { cols, rows } => line.resize(cols, rows).await,
         }
     }
+}
+
+async fn write(input: &mut WriteHalf<Terminal>, bytes: &[u8]) -> io::Result<()> {
+    input.write_all(bytes).await?;
+    input.flush().await
 }
 
 /// The next bytes that the shell printed; none at its end. May be dropped while it waits: nothing is lost.
@@ -175,6 +186,21 @@ async fn read(output: &mut ReadHalf<Terminal>) -> Option<Bytes> {
 }
 
 impl Line {
+    /// The engine leaves an exec'd program running when its terminal is closed, so it is asked to end, then ended.
+    async fn end(&self, mut output: ReadHalf<Terminal>, mut input: WriteHalf<Terminal>) {
+        let farewell = async {
+            write(&mut input, FAREWELL).await?;
+            while read(&mut output).await.is_some() {}
+            io::Result::Ok(())
+        };
+        if let Ok(Ok(())) = tokio::time::timeout(FAREWELL_LIMIT, farewell).await {
+            return;
+        }
+        if let Err(why) = self.hang_up().await {
+            tracing::warn!(why, container = %self.container, "a left shell may still run in a seat");
+        }
+    }
+
     async fn resize(&self, cols: u16, rows: u16) {
         let Ok(client) = self.docker.client() else { return };
         let size = ResizeExecOptions {

@@ -33,6 +33,10 @@ impl Control {
         let record = self.room_to_open(room, template.as_ref(), *exam, actor)?;
         let lease_ms = lease_ms(minutes.unwrap_or(record.template.minutes))?;
         let seats = self.seats_to_open(&record, seats, lease_ms)?;
+        if let Some(fault) = self.engine_fault() {
+            self.reply(ticket, Outcome::from(fault));
+            return Ok(());
+        }
         if *dry_run {
             let text = format!(
                 "Would open room {room} from template {} (image {}): {} new, for {} minutes",
@@ -42,10 +46,6 @@ impl Control {
                 lease_ms / MINUTE_MS
             );
             self.reply(ticket, Outcome::done(text));
-            return Ok(());
-        }
-        if let Some(fault) = self.engine_fault() {
-            self.reply(ticket, Outcome::from(fault));
             return Ok(());
         }
         let task = Task::Preflight {

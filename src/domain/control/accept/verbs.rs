@@ -34,8 +34,8 @@ impl Control {
             wanted: RoomWanted::Closed,
             ..room.record.clone()
         });
-        // Who gave the work up stays written, whoever orders it closed again.
-        let known = |seat: &&Seat| seat.record.wanted == Wanted::Gone && (!discard || seat.record.discard_by.is_some());
+        // Who gave the work up stays written, whoever orders that again; taking it back is written before it is accepted.
+        let known = |seat: &&Seat| seat.record.wanted == Wanted::Gone && seat.record.discard_by.is_some() == discard;
         let there = self.seats.values().filter(|seat| seat.record.id.room == *name);
         let seats = there
             .filter(|seat| !known(seat))
