@@ -39,7 +39,7 @@ impl World {
                 Ok(Yield::Verified(verified))
             }
             Task::Preflight { template, .. } => {
-                let checked = self.docker.preflight(&template, move |words| tell(words));
+                let checked = Box::pin(self.docker.preflight(&template, move |words| tell(words)));
                 or_cancelled(cancel, checked).await.map(|()| Yield::Nothing)
             }
             Task::RemoveVolume(warrant) => {

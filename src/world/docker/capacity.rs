@@ -16,11 +16,8 @@ impl Docker {
     ///
     /// # Errors
     /// [`FaultCode::BadTemplate`] naming the first limit that cannot be kept.
-    pub(super) async fn can_hold(&self, template: &Template) -> Result<(), Fault> {
-        let engine = self
-            .read("asking the engine about itself", self.client()?.info())
-            .await?;
-        match misfit(&engine, template, self.is_local() && !has_swap()) {
+    pub(super) fn can_hold(&self, template: &Template, engine: &SystemInfo) -> Result<(), Fault> {
+        match misfit(engine, template, self.is_local() && !has_swap()) {
             None => Ok(()),
             Some((why, hint)) => {
                 Err(Fault::new(FaultCode::BadTemplate, format!("template {}: {why}", template.name)).hint(hint))

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bollard::models::SystemInfo;
 use bollard::{API_DEFAULT_VERSION, Docker as Client};
 use tokio::sync::Mutex;
 
@@ -59,6 +60,11 @@ impl Docker {
     /// # Errors
     /// [`FaultCode::EngineUnreachable`] when nobody answers, [`FaultCode::EngineVersion`] when it is too old.
     pub async fn hello(&self) -> Result<EngineInfo, Fault> {
+        Ok(self.greet().await?.0)
+    }
+
+    /// The same, with all that the engine tells about itself.
+    pub(super) async fn greet(&self) -> Result<(EngineInfo, SystemInfo), Fault> {
         let client = self.client()?.clone();
         let client = self
             .read("asking the engine who it is", client.negotiate_version())
@@ -75,11 +81,12 @@ impl Docker {
         }
         let spoken = client.client_version().to_string();
         let about = self.read("asking the engine about itself", client.info()).await?;
-        Ok(EngineInfo {
+        let info = EngineInfo {
             version,
             api: spoken,
-            id: about.id.unwrap_or_default(),
-        })
+            id: about.id.clone().unwrap_or_default(),
+        };
+        Ok((info, about))
     }
 
     /// Whether the engine still answers; a hung one does not tell by itself.

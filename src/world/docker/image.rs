@@ -29,8 +29,8 @@ impl Docker {
     /// [`FaultCode::EngineVersion`] when the engine is too old, [`FaultCode::ImageMissing`] when the image cannot be had, [`FaultCode::BadTemplate`] when a limit cannot be kept, or
     /// the image declares a volume that the workspace does not cover: nobody would archive what a student writes there.
     pub async fn preflight(&self, template: &Template, progress: impl Fn(String)) -> Result<(), Fault> {
-        self.hello().await?;
-        self.can_hold(template).await?;
+        let (_, engine) = self.greet().await?;
+        self.can_hold(template, &engine)?;
         let image = &template.image;
         if image == super::demo::IMAGE {
             self.demo_image(&progress).await?;
