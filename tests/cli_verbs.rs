@@ -207,6 +207,22 @@ async fn a_detached_opening_returns_when_it_is_accepted() {
 }
 
 #[tokio::test]
+async fn a_reader_that_has_seen_enough_does_not_make_a_part_the_whole() {
+    let mut fake = Fake::new();
+    let served = serve(&fake.handle);
+    let mut closing = program(&served, "room close r");
+    let mut closing = closing.stdout(Stdio::piped()).spawn().unwrap();
+    drop(closing.stdout.take());
+    let Request::Command { events, .. } = fake.request().await else {
+        panic!("a command")
+    };
+    let (text, left) = ("Room r keeps 1 seat.".to_owned(), Vec::new());
+    let partly = Outcome::Partly { text, left };
+    events.send(CommandEvent::Done(partly)).await.unwrap();
+    assert_eq!(within(closing.wait()).await.unwrap().code(), Some(5));
+}
+
+#[tokio::test]
 async fn work_is_not_given_up_without_being_meant() {
     let mut fake = Fake::new();
     let served = serve(&fake.handle);

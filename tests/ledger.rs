@@ -469,3 +469,25 @@ fn killed_after(path: &Path, writes: u64) -> Vec<u64> {
     seen.extend(lines.filter_map(number));
     seen
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_are_made_in_the_order_in_which_they_were_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, ..) = Ledger::open(&dir.path().join("ledger.db")).unwrap();
+    // More than the queue holds, and than a task may do without a pause.
+    let mut begun = Vec::new();
+    for n in 0..3_000 {
+        begun.push(ledger.begin(vec![Change::Audit(audit(n))]).await);
+    }
+    for write in begun.into_iter().rev() {
+        write.done().await.unwrap();
+    }
+    let times: Vec<u64> = ledger
+        .audit()
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.entry.unix_ms)
+        .collect();
+    assert_eq!(times, (0..3_000).collect::<Vec<_>>());
+}
