@@ -193,7 +193,7 @@ fn missing(image: &str, cause: Fault) -> Fault {
         ),
     )
     .hint(format!(
-        "Correct the template's image, or bring it with `docker pull {image}` or `docker load`"
+        "Correct the template's image, or bring it with `docker pull {image}` or `docker load`; the template `demo` needs none"
     ))
 }
 
