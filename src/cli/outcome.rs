@@ -2,6 +2,8 @@
 
 use std::io;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::clean::visible;
 use super::exit::{Exit, Problem, complain, print};
 use super::progress::Progress;
@@ -15,12 +17,14 @@ use crate::wire::client::{Client, RunEvent};
 /// When it failed or was refused, the agent went away, or the person pressed Ctrl-C; the agent then goes on.
 pub async fn run(client: &Client, command: Command) -> Result<Exit, Problem> {
     let target = command.target();
+    // Listened to from the beginning: between two reports it must not end this process by itself.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut running = client.start(command).await?;
     let mut progress = Progress::on_stderr();
     loop {
         let event = tokio::select! {
             event = running.next() => event,
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupt.recv() => {
                 progress.clear();
                 return Err(goes_on(&target));
             }

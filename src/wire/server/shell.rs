@@ -51,7 +51,9 @@ where
 async fn type_in<S: AsyncRead>(reader: &mut FrameReader<S>, input: mpsc::Sender<ShellInput>) -> io::Result<()> {
     let mut waiting = VecDeque::new();
     loop {
+        // What was typed before the person left is typed, as long as somebody reads.
         tokio::select! {
+            biased;
             place = input.reserve(), if !waiting.is_empty() => match (place, waiting.pop_front()) {
                 (Ok(place), Some(typed)) => place.send(typed),
                 _ => return std::future::pending().await,
