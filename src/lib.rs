@@ -13,6 +13,7 @@ pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod log;
+pub mod pack;
 pub mod paths;
 pub mod signals;
 pub mod tui;

@@ -1,0 +1,9 @@
+//! The form of an archive: tar entries, their manifest, compression, and the way back into files.
+//!
+//! Knows: bytes, entries, digests, files. Must not know: stores, engines, rooms' lives, or what a student's file means.
+//! Everything here blocks and takes constant memory, whatever it is fed.
+
+pub mod entry;
+pub mod reader;
+pub mod sum;
+pub mod writer;
