@@ -1,5 +1,6 @@
 //! The agent's process: one for a state directory. Lock, ledger, engine, socket, signals, end.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::control::{Control, Rules};
 use crate::domain::ids::InstanceId;
-use crate::domain::settings::Settings;
-use crate::engine::{self, Engine, World};
+use crate::domain::settings::{Settings, StoreSettings};
+use crate::engine::{self, Engine, World, clock};
+use crate::pack::packer::Compression;
 use crate::paths::private_directory;
 use crate::wire::server;
-use crate::world::archive::Store;
+use crate::world::archive::{Archives, Manner, Store};
 use crate::world::docker::{Docker, Options};
 use crate::world::ledger::Ledger;
 
@@ -62,7 +64,8 @@ pub async fn run(home: &Home, settings: &Settings) -> Result<(), AgentError> {
 
 async fn serve(home: &Home, settings: &Settings) -> anyhow::Result<()> {
     let (ledger, state, instance) = Ledger::open(&home.state.join("ledger.db"))?;
-    let world = world(settings, &instance, ledger)?;
+    let world = world(settings, &instance, ledger, &home.state)?;
+    sweep(&world).await;
     let control = Control::restore(rules(settings, home.accept_engine), state);
     // The lock is held, so whatever is at the socket's path is left over.
     let listener = server::bind(&home.socket)?;
@@ -131,7 +134,7 @@ async fn deserted(mut idle: watch::Receiver<bool>, mut attached: watch::Receiver
     }
 }
 
-fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger) -> anyhow::Result<World> {
+fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger, state: &Path) -> anyhow::Result<World> {
     let docker = Docker::new(Options {
         host: settings.docker.host.clone(),
         tls: settings.docker.tls.clone(),
@@ -139,17 +142,45 @@ fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger) -> anyhow::
         network: settings.network,
         routing: settings.routing.clone(),
     })?;
-    let directory = settings.archive.directory.clone();
-    let store = Store::directory(directory.clone());
-    store.sweep();
-    Ok(World::new(
-        docker,
-        ledger,
-        store,
-        directory,
-        settings.routing.probe,
-        settings.limits,
-    ))
+    let disk = match &settings.archive.store {
+        StoreSettings::Directory(path) => Some(path.clone()),
+        StoreSettings::S3(_) => None,
+    };
+    let archives = archives(settings, instance, state)?;
+    let probe = settings.routing.probe;
+    Ok(World::new(docker, ledger, archives, disk, probe, settings.limits))
+}
+
+fn archives(settings: &Settings, instance: &InstanceId, state: &Path) -> anyhow::Result<Archives> {
+    let settings = &settings.archive;
+    let scratch = state.join("scratch");
+    let store = match &settings.store {
+        StoreSettings::Directory(path) => Store::directory(path.clone()),
+        StoreSettings::S3(s3) => Store::s3(s3, &scratch)?,
+    };
+    let manner = Manner {
+        instance: instance.clone(),
+        compression: Compression {
+            level: settings.level.cast_signed(),
+            threads: settings.threads,
+        },
+        verify: settings.verify,
+        scratch,
+    };
+    Ok(Archives::new(store, manner))
+}
+
+/// What an earlier life of the agent left half-stored goes, before anything new is begun.
+async fn sweep(world: &World) {
+    match world.ledger.archives(None).await {
+        Ok(rows) => {
+            let recorded: BTreeSet<_> = rows.into_iter().map(|row| row.id).collect();
+            let swept = world.archives.sweep(clock::unix_ms(), |id| recorded.contains(id)).await;
+            tracing::debug!(swept, "the archive store was swept");
+        }
+        // Then nothing is known to be of no use.
+        Err(fault) => tracing::warn!(%fault, "the archive store was not swept"),
+    }
 }
 
 fn rules(settings: &Settings, accept_engine: bool) -> Rules {

@@ -143,7 +143,7 @@ async fn down(client: &Client, loaded: &Loaded) -> Result<ExitCode, Problem> {
     let images = remove_images(loaded).await?;
     say(&format!(
         "{images}; the archives are kept in {}",
-        loaded.settings.archive.directory.display()
+        loaded.settings.archive.store.place()
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,15 +17,29 @@ const LINES_MAX: usize = 500;
 /// What a folder (or single file) below `src/` may import of the crate, longest prefix first.
 const WALLS: &[(&str, &[&str])] = &[
     ("domain", &["domain"]),
-    ("config", &["config", "domain"]),
-    ("world", &["world", "domain"]),
+    ("pack", &["pack", "domain"]),
+    ("config", &["config", "pack::rules", "domain"]),
+    ("world", &["world", "pack", "domain"]),
     ("engine", &["engine", "world", "domain"]),
     ("paths", &["paths"]),
     ("wire/server", &["wire", "engine::handle", "paths", "domain"]),
     ("wire", &["wire", "domain"]),
     ("signals", &["signals"]),
-    ("tui", &["tui", "wire::client", "signals", "domain"]),
-    ("cli", &["cli", "config", "paths", "wire::client", "signals", "domain"]),
+    (
+        "tui",
+        &[
+            "tui",
+            "pack::entry",
+            "pack::manifest",
+            "wire::client",
+            "signals",
+            "domain",
+        ],
+    ),
+    (
+        "cli",
+        &["cli", "config", "pack", "paths", "wire::client", "signals", "domain"],
+    ),
 ];
 
 /// Crates that only some folders may name.
@@ -37,7 +51,10 @@ const FENCED: &[(&str, &[&str])] = &[
     ("tui_input", &["tui"]),
     ("crossterm", &["tui", "cli"]),
     ("rusqlite", &["world/ledger"]),
-    ("zstd", &["world/archive"]),
+    ("zstd", &["pack", "world/archive"]),
+    ("s3", &["world/archive/s3"]),
+    ("reqwest", &["world/archive/s3"]),
+    ("globset", &["pack"]),
     ("clap", &["cli", "main"]),
     ("anyhow", &["main", "agent"]),
 ];

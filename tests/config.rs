@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use labtop::config::{self, Loaded, Mistakes};
-use labtop::domain::settings::{Probe, RouteAuth};
+use labtop::domain::settings::{Probe, RouteAuth, StoreSettings};
 use labtop::domain::template::Egress;
 use proptest::prelude::*;
 
@@ -56,9 +56,20 @@ const BAD: &[(&str, &str)] = &[
     ("[leases]\nurl = 'redis://x'", "leases.url = 'redis://x': not in this version of labtop"),
     ("[leases]\nstore = 'redis'", "leases.store = 'redis': not in this version of labtop"),
     ("[leases]\nstore = 'etcd'", "leases.store = 'etcd': must be \"embedded\""),
-    ("[archive]\nstore = 's3'", "archive.store = 's3': not in this version of labtop"),
-    ("[archive.s3]\nbucket = 'x'", "archive.s3: not in this version of labtop"),
-    ("[archive]\nverify = 'no'", "archive.verify = 'no': must be \"full\""),
+    ("[archive]\nstore = 's3'\n[archive.s3]\nendpoint = 'https://s3.lab'", "archive.s3.bucket: is missing: [archive] store = \"s3\" needs it"),
+    ("[archive]\nstore = 's3'\n[archive.s3]\nbucket = 'lab'", "archive.s3.endpoint: is missing"),
+    ("[archive.s3]\nbucket = 'No'", "archive.s3.bucket = 'No': must be the name of a bucket"),
+    ("[archive.s3]\nendpoint = 'https://user:hunter2@h'", "archive.s3.endpoint = 'https://…@h'"),
+    ("[archive.s3]\npart_size = '1MiB'", "write a size with its unit from \"5MiB\" to \"512MiB\""),
+    ("[archive.s3]\nsecret_key_file = 'key'", "must be an absolute path"),
+    ("[archive.s3]\nsecret_key = 'hunter2'", "archive.s3.secret_key: unknown key, known here: "),
+    ("[archive]\nprefix = '/a'", "archive.prefix = '/a': must be words"),
+    ("[archive]\nlevel = 22", "archive.level = 22: write a whole number from 1 to 19"),
+    ("[templates.x]\nimage = 'x'\narchive.exclude = ['a[']", "templates.x.archive.exclude = ['a[']: \"a[\" is no pattern"),
+    ("[templates.x]\nimage = 'x'\narchive.paths = ['home']", "templates.x.archive.paths = ['home']: each must be an absolute path"),
+    ("[templates.x]\nimage = 'x'\narchive.max_size = '64GiB'", "write a size with its unit from \"1MiB\" to \"48GiB\""),
+    ("[templates.x]\nimage = 'x'\nautosave.every = 5", "templates.x.autosave.every = 5: write seconds from 10 to 86400"),
+    ("[archive]\nverify = 'no'", "archive.verify = 'no': must be \"full\" or \"checksum\""),
     ("[archive.directory]\npath = 'here'", "archive.directory.path = 'here': must be an absolute path"),
     ("[routing]\nprobe = 'traefik'", "routing.probe = 'traefik': not in this version of labtop"),
     ("[routing]\nprobe = 'x'", "routing.probe = 'x': must be \"direct\" or \"running\""),
@@ -186,7 +197,8 @@ fn the_defaults_run_everything_embedded() {
     let settings = built_in().settings;
     assert_eq!(settings.default_template.as_str(), "node");
     assert_eq!(settings.docker.host, "unix:///var/run/docker.sock");
-    assert_eq!(settings.archive.directory, PathBuf::from(STATE).join("archives"));
+    let expected = StoreSettings::Directory(PathBuf::from(STATE).join("archives"));
+    assert_eq!(settings.archive.store, expected);
     assert_eq!(settings.routing.probe, Probe::Direct);
     assert_eq!(settings.routing.auth, RouteAuth::Gateway);
     assert_eq!(settings.routing.gateway_url, "http://127.0.0.1:8091");

@@ -124,20 +124,20 @@ async fn logs_begin_at_their_tail_and_end_with_the_container() {
     let script = "for i in 1 2 3 4 5; do echo line $i; done; echo oops >&2; exec sleep 1000";
     order.template.command = ["sh", "-c", script].map(str::to_owned).to_vec();
     let id = lab.provision(&order).await.id;
-    let mut log = lab.docker.logs(&id, 100, true).await.unwrap();
+    let mut log = lab.docker.logs(&id, Some(100), true).await.unwrap();
     let mut text = String::new();
     while !text.contains("oops") {
         text.push_str(&String::from_utf8_lossy(&log.recv().await.unwrap().unwrap()));
     }
     lab.docker.kill(&id).await.unwrap();
     while log.recv().await.is_some() {}
-    let mut log = lab.docker.logs(&id, 3, false).await.unwrap();
+    let mut log = lab.docker.logs(&id, Some(3), false).await.unwrap();
     let mut tail = String::new();
     while let Some(line) = log.recv().await {
         tail.push_str(&String::from_utf8_lossy(&line.unwrap()));
     }
     assert_eq!(tail.lines().count(), 3, "{tail}");
-    assert!(lab.docker.logs(&"ab".parse().unwrap(), 3, false).await.is_err());
+    assert!(lab.docker.logs(&"ab".parse().unwrap(), Some(3), false).await.is_err());
 }
 
 #[tokio::test]

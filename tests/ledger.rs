@@ -10,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 use labtop::domain::fault::FaultCode;
 use labtop::domain::ids::{RoomName, SeatId};
 use labtop::domain::names::archive_key;
-use labtop::domain::proof::{ArchiveClaim, Stillness};
+use labtop::domain::proof::{ArchiveClaim, Extent, Stillness};
 use labtop::domain::record::{AuditEntry, Change, Closing, LedgerState, RoomRecord, RoomWanted, SeatRecord, Wanted};
-use labtop::domain::template::{Egress, SeatUser, Template};
+use labtop::domain::template::{Autosave, Egress, SeatUser, Selection, Template};
 use labtop::world::ledger::Ledger;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
@@ -39,6 +39,8 @@ fn template() -> Template {
         cap_add: vec!["CHOWN".into()],
         read_only: true,
         runtime: None,
+        archive: Selection::default(),
+        autosave: Autosave::default(),
     }
 }
 
@@ -89,6 +91,7 @@ fn claim(id: &SeatId, attempt: u64) -> ArchiveClaim {
         content_bytes: 20 + attempt,
         content_digest: "c".repeat(64),
         created_unix_ms: 1_790_000_000_000 + attempt * 1000,
+        extent: Extent::default(),
     }
 }
 

@@ -7,13 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::domain::ids::TemplateName;
-use crate::domain::settings::{
-    ArchiveSettings, DockerSettings, LimitSettings, Probe, RouteAuth, RoutingSettings, Settings, UiSettings,
-};
+use crate::domain::settings::{DockerSettings, LimitSettings, Probe, RouteAuth, RoutingSettings, Settings, UiSettings};
 use crate::domain::template::Template;
 
 use super::raw::{Document, LATER, Section};
-use super::{Loaded, Mistakes, Surroundings, docker, network, templates, units};
+use super::{Loaded, Mistakes, Surroundings, archive, docker, network, templates, units};
 
 /// Tables and keys of the design that come with later versions.
 const LATER_SECTIONS: [&str; 3] = ["guard", "roles", "rooms"];
@@ -38,7 +36,7 @@ pub(super) fn check(source: Option<&Path>, text: &str, around: &Surroundings<'_>
     leases(&root.table("leases"));
     let settings = Settings {
         default_template: default_template(&root, &all.templates),
-        archive: archive(&root.table("archive"), around.state_dir),
+        archive: archive::read(&root.table("archive"), around.state_dir),
         network: network::read(&root.table("network")),
         routing: routing(&root, &engine.settings, &mut warnings),
         limits: limits(&root.table("limits")),
@@ -91,18 +89,6 @@ fn default_template(root: &Section<'_>, templates: &BTreeMap<TemplateName, Templ
 fn leases(section: &Section<'_>) {
     section.read("store", |text: String| one_of(&text, &[("embedded", ())], &["redis"]));
     section.end(&["url", "prefix", "tls"]);
-}
-
-fn archive(section: &Section<'_>, state_dir: &Path) -> ArchiveSettings {
-    section.read("store", |text: String| one_of(&text, &[("directory", ())], &["s3"]));
-    section.read("verify", |text: String| one_of(&text, &[("full", ())], &["checksum"]));
-    let directory = section.table("directory");
-    let path = directory.read("path", absolute);
-    directory.end(&[]);
-    section.end(&["s3", "prefix"]);
-    ArchiveSettings {
-        directory: path.unwrap_or_else(|| state_dir.join("archives")),
-    }
 }
 
 /// Holds a text to being an absolute path.

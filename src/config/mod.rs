@@ -2,6 +2,7 @@
 //!
 //! Knows: keys, units, defaults, where files are. Must not know: what the agent does with a setting.
 
+mod archive;
 mod check;
 mod docker;
 mod image;

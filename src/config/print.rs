@@ -10,7 +10,10 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::domain::ids::TemplateName;
-use crate::domain::settings::{DockerSettings, LimitSettings, Probe, RouteAuth, Settings, UiSettings};
+use crate::domain::proof::VerifyMode;
+use crate::domain::settings::{
+    ArchiveSettings, DockerSettings, LimitSettings, Probe, RouteAuth, S3Settings, Settings, StoreSettings, UiSettings,
+};
 use crate::domain::template::{Egress, Template};
 
 use super::templates::DEMO_TEMPLATE;
@@ -38,13 +41,67 @@ struct Store {
 #[derive(Serialize)]
 struct Archive<'a> {
     store: &'static str,
-    verify: &'static str,
-    directory: Directory<'a>,
+    verify: VerifyMode,
+    level: u32,
+    threads: u32,
+    prefix: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directory: Option<Directory<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    s3: Option<S3<'a>>,
 }
 
 #[derive(Serialize)]
 struct Directory<'a> {
     path: &'a Path,
+}
+
+/// Only where the keys are, never the keys.
+#[derive(Serialize)]
+struct S3<'a> {
+    endpoint: &'a str,
+    region: &'a str,
+    bucket: &'a str,
+    path_style: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_key_file: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_key_file: Option<&'a Path>,
+    part_size: String,
+    parts_in_flight: u32,
+    idle_timeout: u32,
+    retries: u32,
+}
+
+fn archive(settings: &ArchiveSettings) -> Archive<'_> {
+    let (store, prefix, directory, s3) = match &settings.store {
+        StoreSettings::Directory(path) => ("directory", "", Some(Directory { path }), None),
+        StoreSettings::S3(s3) => ("s3", s3.prefix.as_str(), None, Some(keys_of_s3(s3))),
+    };
+    Archive {
+        store,
+        verify: settings.verify,
+        level: settings.level,
+        threads: settings.threads,
+        prefix,
+        directory,
+        s3,
+    }
+}
+
+fn keys_of_s3(s3: &S3Settings) -> S3<'_> {
+    S3 {
+        endpoint: &s3.endpoint,
+        region: &s3.region,
+        bucket: &s3.bucket,
+        path_style: s3.path_style,
+        access_key_file: s3.access_key_file.as_deref(),
+        secret_key_file: s3.secret_key_file.as_deref(),
+        part_size: units::size(s3.part_bytes),
+        parts_in_flight: s3.parts_in_flight,
+        idle_timeout: s3.idle_seconds,
+        retries: s3.retries,
+    }
 }
 
 #[derive(Serialize)]
@@ -95,13 +152,7 @@ fn general(settings: &Settings) -> General<'_> {
         default_template: &settings.default_template,
         docker: &settings.docker,
         leases: Store { store: "embedded" },
-        archive: Archive {
-            store: "directory",
-            verify: "full",
-            directory: Directory {
-                path: &settings.archive.directory,
-            },
-        },
+        archive: archive(&settings.archive),
         network: Network {
             pool: format!("{}/{}", network.pool, network.pool_prefix),
             prefix: network.prefix,
@@ -162,11 +213,41 @@ fn keys(template: &Template) -> Table {
     if let Some(runtime) = &template.runtime {
         put("runtime", runtime.clone().into());
     }
+    put("archive", chosen(template).into());
+    put("autosave", autosave(template).into());
     if !template.env.is_empty() {
         let env = template.env.iter();
         let env: Table = env.map(|(name, value)| (name.clone(), value.clone().into())).collect();
         put("env", env.into());
     }
+    table
+}
+
+fn chosen(template: &Template) -> Table {
+    let selection = &template.archive;
+    let mut table = Table::new();
+    for (key, list) in [
+        ("paths", &selection.paths),
+        ("include", &selection.include),
+        ("exclude", &selection.exclude),
+    ] {
+        if !list.is_empty() {
+            table.insert(key.to_owned(), list.clone().into());
+        }
+    }
+    table.insert("max_size".to_owned(), units::size(selection.max_bytes).into());
+    table
+}
+
+fn autosave(template: &Template) -> Table {
+    let autosave = template.autosave;
+    let mut table = Table::new();
+    match autosave.every_seconds {
+        Some(0) => table.insert("every".to_owned(), false.into()),
+        Some(seconds) => table.insert("every".to_owned(), seconds.into()),
+        None => None,
+    };
+    table.insert("keep".to_owned(), autosave.keep.into());
     table
 }
 

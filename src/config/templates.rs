@@ -11,7 +11,7 @@ use crate::domain::template::{Egress, SeatUser, Template};
 
 use super::check::{absolute, one_of};
 use super::raw::{Document, Section};
-use super::{EXAMPLE, image, units};
+use super::{EXAMPLE, archive, image, units};
 
 /// The template of `labtop demo`. A file may not define it.
 pub const DEMO_TEMPLATE: &str = "demo";
@@ -176,6 +176,8 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
         section.wrong("image", "is missing: a template needs an image");
     }
     let networks = [("open", Egress::Open), ("closed", Egress::Closed)];
+    let workspace = section.read("workspace", workspace);
+    let workspace = workspace.unwrap_or_else(|| WORKSPACE.to_owned());
     let template = Template {
         name: name.clone(),
         image: section.read("image", image::reference).unwrap_or_default(),
@@ -193,9 +195,9 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
         network: section
             .read("network", |text: String| one_of(&text, &networks, &[]))
             .unwrap_or(Egress::Open),
-        workspace: section
-            .read("workspace", workspace)
-            .unwrap_or_else(|| WORKSPACE.to_owned()),
+        archive: archive::selection(&section.table("archive"), &workspace),
+        autosave: archive::autosave(&section.table("autosave")),
+        workspace,
         minutes: section
             .read("minutes", |value| units::count(value, 1, LEASE_MINUTES_MAX))
             .unwrap_or(MINUTES),
@@ -205,7 +207,7 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
         read_only: section.plain("read_only").unwrap_or(false),
         runtime: section.read("runtime", runtime),
     };
-    section.end(&["guard", "autosave", "archive"]);
+    section.end(&["guard"]);
     template
 }
 

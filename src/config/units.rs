@@ -106,7 +106,7 @@ fn is_off(value: &Scalar) -> bool {
     }
 }
 
-fn parse_size(text: &str) -> Option<u64> {
+pub(super) fn parse_size(text: &str) -> Option<u64> {
     let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
     let digits = text.strip_suffix(unit)?.trim_end();
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {

@@ -10,7 +10,7 @@ use super::notice::Notice;
 use super::proof::{ArchiveClaim, Stillness, VerifiedArchive, Warrant};
 use super::record::Change;
 use super::seen::{ContainerSeen, EngineState, FiguresOf, HostFigures, Listing};
-use super::template::{Egress, Template};
+use super::template::{Egress, Selection, Template};
 
 /// Numbers operations within one life of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,19 @@ pub struct SeatOrder {
     pub template: Template,
     /// Path of its route.
     pub route: String,
+}
+
+/// What is to be archived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveOrder {
+    /// Which seat.
+    pub seat: SeatId,
+    /// Which opening of its room.
+    pub session: u64,
+    /// In which freeze epoch; 0 for a snapshot.
+    pub epoch: u64,
+    /// What of the work.
+    pub selection: Selection,
 }
 
 /// Something to be done in the world.
@@ -94,15 +107,8 @@ pub enum Task {
         /// Which opening.
         session: u64,
     },
-    /// Reads the workspace and stores it.
-    Archive {
-        /// Which seat.
-        seat: SeatId,
-        /// Which opening.
-        session: u64,
-        /// In which freeze epoch.
-        epoch: u64,
-    },
+    /// Reads the work and stores it.
+    Archive(ArchiveOrder),
     /// Reads a stored archive back.
     Verify {
         /// What should be there.

@@ -40,6 +40,10 @@ pub enum FaultCode {
     Store,
     /// The stored archive is not what was sent.
     Mismatch,
+    /// The work is larger than its template allows.
+    TooBig,
+    /// A name of a file belongs to the archive and another name of it does not, and the source gives its content once.
+    Tangled,
     /// The ledger could not be written or read.
     Ledger,
     /// The effect was called off.

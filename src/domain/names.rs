@@ -86,10 +86,43 @@ impl Names {
     }
 }
 
-/// The key of an archive's object: `submissions/<room>/<student>/<attempt>/workspace.tar.zst`.
+/// What all keys of archives begin with.
+pub const SUBMISSIONS: &str = "submissions";
+
+/// The objects of one archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchivePart {
+    /// The work.
+    Workspace,
+    /// What is in it.
+    Manifest,
+    /// What the seat printed.
+    Log,
+}
+
+impl ArchivePart {
+    /// The last component of its key.
+    #[must_use]
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace.tar.zst",
+            Self::Manifest => "manifest.json",
+            Self::Log => "container.log.zst",
+        }
+    }
+}
+
+/// The key of one of an archive's objects: `submissions/<room>/<student>/<attempt>/<part>`.
+#[must_use]
+pub fn part_key(seat: &SeatId, attempt: &ArchiveId, part: ArchivePart) -> String {
+    let name = part.file_name();
+    format!("{SUBMISSIONS}/{}/{}/{attempt}/{name}", seat.room, seat.student)
+}
+
+/// The key of an archive's first object, the work.
 #[must_use]
 pub fn archive_key(seat: &SeatId, attempt: &ArchiveId) -> String {
-    format!("submissions/{}/{}/{attempt}/workspace.tar.zst", seat.room, seat.student)
+    part_key(seat, attempt, ArchivePart::Workspace)
 }
 
 /// A seat's address. The short form is the contract of the prototype; the long form keeps a student who sits in

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::{Fault, FaultCode};
 use super::ids::{ArchiveId, ContainerId, SeatId};
 use super::seen::{ContainerSeen, RunState};
+use super::template::Selection;
 
 /// Evidence that nothing runs in a seat, taken when it was frozen. Whatever runs later leaves a trace that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,48 @@ impl Stillness {
     }
 }
 
+/// Length and digest of an object as it lies in the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256, lower-case hexadecimal.
+    pub digest: String,
+}
+
+/// What an archive was taken for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveKind {
+    /// The seat was closing: it may permit the removal.
+    #[default]
+    Closing,
+    /// The seat went on: it never permits anything.
+    Snapshot,
+}
+
+/// What an archive holds besides its first object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// What it was taken for.
+    #[serde(default)]
+    pub kind: ArchiveKind,
+    /// Files, directories and links in it.
+    pub entries: u64,
+    /// Things that were left out, each named in the manifest.
+    pub left_out: u64,
+    /// Files that changed while they were read.
+    pub torn: u64,
+    /// Digest of the changed files outside the workspace; none when there are none.
+    pub elsewhere_digest: Option<String>,
+    /// `manifest.json` beside it.
+    pub manifest: Stored,
+    /// `container.log.zst` beside it; none when there was no container to ask.
+    pub log: Option<Stored>,
+    /// What was chosen of the work. A later reading must choose alike.
+    pub selection: Selection,
+}
+
 /// What was sent to the store, computed on the way: not yet known to be there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveClaim {
@@ -83,7 +126,7 @@ pub struct ArchiveClaim {
     pub seat: SeatId,
     /// Which opening of the room.
     pub session: u64,
-    /// The freeze epoch in which it was read.
+    /// The freeze epoch in which it was read; 0 for a snapshot.
     pub epoch: u64,
     /// Object key below the store's root.
     pub key: String,
@@ -93,23 +136,81 @@ pub struct ArchiveClaim {
     pub digest: String,
     /// Size of the tar stream before compression, bytes.
     pub content_bytes: u64,
-    /// SHA-256 of the tar stream, lower-case hexadecimal.
+    /// SHA-256 over the workspace's entries and their files' digests, lower-case hexadecimal.
     pub content_digest: String,
     /// When it was taken, Unix milliseconds.
     pub created_unix_ms: u64,
+    /// What else it holds.
+    #[serde(default)]
+    pub extent: Extent,
 }
 
-/// What a store gave back when the object was read from beginning to end and decompressed.
+/// How a stored archive is proven.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyMode {
+    /// Every object is read back, unpacked, and compared entry by entry with the manifest.
+    #[default]
+    Full,
+    /// Every object is read back; its length and digest are compared.
+    Checksum,
+}
+
+/// What unpacking a stored archive gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Bytes after decompression.
+    pub bytes: u64,
+    /// Digest of the workspace's entries.
+    pub digest: String,
+    /// Digest of the entries from elsewhere.
+    pub elsewhere_digest: Option<String>,
+}
+
+/// What a store gave back when an archive's objects were read from beginning to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readback {
-    /// Bytes that were read.
-    pub bytes: u64,
-    /// Their SHA-256.
-    pub digest: String,
-    /// Bytes after decompression.
-    pub content_bytes: u64,
-    /// SHA-256 after decompression.
-    pub content_digest: String,
+    /// `workspace.tar.zst`.
+    pub workspace: Stored,
+    /// `manifest.json`.
+    pub manifest: Stored,
+    /// `container.log.zst`, where one belongs to it.
+    pub log: Option<Stored>,
+    /// What is in it, when it was unpacked and every entry was as the manifest says.
+    pub content: Option<Content>,
+}
+
+impl ArchiveClaim {
+    /// Whether the objects that were read back are those that were sent, and how thoroughly that was looked at.
+    ///
+    /// # Errors
+    /// [`FaultCode::Mismatch`] when anything differs.
+    pub fn compare(&self, back: &Readback) -> Result<VerifyMode, Fault> {
+        let own = Stored {
+            bytes: self.bytes,
+            digest: self.digest.clone(),
+        };
+        let stored = own == back.workspace && self.extent.manifest == back.manifest && self.extent.log == back.log;
+        let content = back.content.as_ref().is_none_or(|content| {
+            content.bytes == self.content_bytes
+                && content.digest == self.content_digest
+                && content.elsewhere_digest == self.extent.elsewhere_digest
+        });
+        if !(stored && content) {
+            return Err(Fault::new(
+                FaultCode::Mismatch,
+                format!(
+                    "archive {} of {} came back different: {} bytes sent, {} read",
+                    self.id, self.seat, self.bytes, back.workspace.bytes
+                ),
+            )
+            .hint("The workspace is kept and archived again; check the archive store"));
+        }
+        Ok(match back.content {
+            Some(_) => VerifyMode::Full,
+            None => VerifyMode::Checksum,
+        })
+    }
 }
 
 /// A stored copy that was read back and found equal to what left the seat, in one freeze epoch.
@@ -117,29 +218,29 @@ pub struct Readback {
 pub struct VerifiedArchive {
     claim: ArchiveClaim,
     stillness: Stillness,
+    mode: VerifyMode,
 }
 
 impl VerifiedArchive {
-    /// The only way to one: the read-back equals the claim.
+    /// The only way to one: the read-back equals the claim, and the claim is of a closing.
     ///
     /// # Errors
-    /// [`FaultCode::Mismatch`] when the stored object differs in length or digest.
+    /// [`FaultCode::Mismatch`] when the stored objects differ in length or digest.
     pub fn prove(claim: ArchiveClaim, stillness: Stillness, back: &Readback) -> Result<Self, Fault> {
-        let same = claim.bytes == back.bytes
-            && claim.digest == back.digest
-            && claim.content_bytes == back.content_bytes
-            && claim.content_digest == back.content_digest;
-        if !same {
+        let mode = claim.compare(back)?;
+        if claim.extent.kind != ArchiveKind::Closing {
             return Err(Fault::new(
                 FaultCode::Mismatch,
-                format!(
-                    "archive {} of {} came back different: {} bytes sent, {} read",
-                    claim.id, claim.seat, claim.bytes, back.bytes
-                ),
-            )
-            .hint("The workspace is kept and archived again; check the archive store"));
+                format!("archive {} of {} is a snapshot: the seat went on", claim.id, claim.seat),
+            ));
         }
-        Ok(Self { claim, stillness })
+        Ok(Self { claim, stillness, mode })
+    }
+
+    /// How thoroughly it was looked at.
+    #[must_use]
+    pub fn mode(&self) -> VerifyMode {
+        self.mode
     }
 
     /// What was proven to be stored.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::ids::TemplateName;
+use super::proof::VerifyMode;
 use super::template::Template;
 
 /// Everything that the agent needs to know.
@@ -53,11 +54,64 @@ pub struct TlsSettings {
     pub key: PathBuf,
 }
 
-/// Where archives go.
+/// Where archives go and how they are made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArchiveSettings {
-    /// Root of the directory store; absolute.
-    pub directory: PathBuf,
+    /// Where they go.
+    pub store: StoreSettings,
+    /// How they are proven.
+    pub verify: VerifyMode,
+    /// How hard zstd tries, 1 to 19.
+    pub level: u32,
+    /// Threads of zstd's own; 0 for none.
+    pub threads: u32,
+}
+
+/// The store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum StoreSettings {
+    /// Files below this directory of the host; absolute.
+    Directory(PathBuf),
+    /// A bucket.
+    S3(S3Settings),
+}
+
+impl StoreSettings {
+    /// Where archives go, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Directory(path) => path.display().to_string(),
+            Self::S3(s3) => format!("{}/{}/{}", s3.endpoint, s3.bucket, s3.prefix),
+        }
+    }
+}
+
+/// A bucket of an S3 store. Keys are in files, or in the agent's environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct S3Settings {
+    /// `http://HOST[:PORT]` or `https://HOST[:PORT]`.
+    pub endpoint: String,
+    /// Region, for the signature.
+    pub region: String,
+    /// The bucket's name.
+    pub bucket: String,
+    /// Stands before every key; empty or with a slash at its end.
+    pub prefix: String,
+    /// Whether the bucket stands in the path; else it is the first part of the host's name.
+    pub path_style: bool,
+    /// File with the access key; none means `AWS_ACCESS_KEY_ID`.
+    pub access_key_file: Option<PathBuf>,
+    /// File with the secret key; none means `AWS_SECRET_ACCESS_KEY`.
+    pub secret_key_file: Option<PathBuf>,
+    /// Bytes of one part of an upload.
+    pub part_bytes: u64,
+    /// Parts of one upload that are sent at the same time.
+    pub parts_in_flight: u32,
+    /// Seconds without a byte after which a transfer is given up.
+    pub idle_seconds: u32,
+    /// How often a call is tried again.
+    pub retries: u32,
 }
 
 /// The addresses that rooms are made in.

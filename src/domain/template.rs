@@ -28,6 +28,56 @@ pub struct SeatUser {
     pub gid: u32,
 }
 
+/// What of a student's work is archived. Paths and patterns are checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Absolute paths outside the workspace that are taken whole, besides what the engine reports as changed.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// Only what matches one of these patterns; empty means everything.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// Nothing that matches one of these patterns.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Where the workspace is in the seat: patterns that begin with a slash are paths of the seat.
+    #[serde(default)]
+    pub workspace: String,
+    /// Most bytes of one archive before compression; 0 means no bound.
+    #[serde(default)]
+    pub max_bytes: u64,
+}
+
+/// Snapshots of a running seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Autosave {
+    /// Seconds between two; 0 means never; none means the default for an exam or a class.
+    pub every_seconds: Option<u32>,
+    /// How many of a seat are kept.
+    pub keep: u32,
+}
+
+impl Default for Autosave {
+    fn default() -> Self {
+        Self {
+            every_seconds: None,
+            keep: 3,
+        }
+    }
+}
+
+impl Autosave {
+    /// Seconds between two snapshots; none when there are none.
+    #[must_use]
+    pub fn period_seconds(&self, exam: bool) -> Option<u32> {
+        /// A lost minute of an exam is a complaint; of a class, five are a pity.
+        const EXAM: u32 = 60;
+        const CLASS: u32 = 300;
+        let default = if exam { EXAM } else { CLASS };
+        Some(self.every_seconds.unwrap_or(default)).filter(|seconds| *seconds > 0)
+    }
+}
+
 /// A checked template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
@@ -65,4 +115,10 @@ pub struct Template {
     pub read_only: bool,
     /// OCI runtime (`runsc`, `kata`, `sysbox-runc`); none means the engine's default.
     pub runtime: Option<String>,
+    /// What of the work is archived.
+    #[serde(default)]
+    pub archive: Selection,
+    /// Snapshots while it runs.
+    #[serde(default)]
+    pub autosave: Autosave,
 }

@@ -90,12 +90,13 @@ async fn ledger(world: &World) -> Check {
 }
 
 async fn store(world: &World) -> Check {
-    match world.store.check().await {
-        Ok(space) if space.free_bytes < DISK_LOW_BYTES => {
+    match world.archives.store().check().await {
+        Ok(Some(space)) if space.free_bytes < DISK_LOW_BYTES => {
             let text = format!("{} MiB are free", space.free_bytes >> 20);
             Check::warn("archive store", text, "Free space before you close rooms")
         }
-        Ok(space) => Check::ok(
+        Ok(None) => Check::ok("archive store", "writable"),
+        Ok(Some(space)) => Check::ok(
             "archive store",
             format!("writable, {} GiB free", space.free_bytes >> 30),
         ),

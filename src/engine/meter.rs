@@ -33,7 +33,8 @@ pub(super) async fn measure(world: World, mut live: watch::Receiver<Vec<Containe
         let seats = live.borrow().clone();
         let pids = if local { with_pid(&seats) } else { Vec::new() };
         let disk = world.disk.clone();
-        let Ok((back, mut of, host)) = tokio::task::spawn_blocking(move || files.sample(&pids, &disk)).await else {
+        let Ok((back, mut of, host)) = tokio::task::spawn_blocking(move || files.sample(&pids, disk.as_deref())).await
+        else {
             return;
         };
         files = back;
@@ -93,7 +94,7 @@ impl Files {
     fn sample(
         mut self,
         pids: &[(ContainerId, u32)],
-        disk: &std::path::Path,
+        disk: Option<&std::path::Path>,
     ) -> (Self, FiguresOf, crate::domain::seen::HostFigures) {
         let of = self.cgroup.sample(pids);
         let host = self.host.sample(disk);

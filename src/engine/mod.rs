@@ -3,6 +3,7 @@
 //! The loop feeds commands and facts to [`crate::domain::control::Control`] and runs the effects that come out as
 //! tasks. It never awaits the world: a Docker that hangs holds up nobody but its own task.
 
+pub mod archive;
 pub mod clock;
 mod doctor;
 pub mod handle;

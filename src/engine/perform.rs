@@ -3,22 +3,16 @@
 //! Kill, freeze, thaw and the ledger take no permit: they overtake whatever waits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::probe;
 use super::world::World;
-use super::{clock, probe};
 use crate::domain::effect::{SeatOrder, Task, Yield};
 use crate::domain::fault::{Fault, FaultCode};
-use crate::domain::ids::SeatId;
+use crate::domain::proof::Warrant;
 use crate::domain::seen::ContainerSeen;
-use crate::world::archive::Draft;
-
-/// How much more of a workspace is read before that is told: some ten times a second at the speed of an engine.
-const PROGRESS_STEP_BYTES: u64 = 16 << 20;
 
 /// How a task tells how far it is.
 pub(super) type Tell = Arc<dyn Fn(String) + Send + Sync>;
@@ -30,12 +24,10 @@ impl World {
         match task {
             Task::Provision(order) => self.provision(&order, cancel).await,
             Task::Probe(order, seen) => or_cancelled(cancel, probe::until_ready(self.probe, &order, &seen)).await,
-            Task::Archive { seat, session, epoch } => {
-                or_cancelled(cancel, Box::pin(self.archive(seat, session, epoch, tell))).await
-            }
+            Task::Archive(order) => or_cancelled(cancel, Box::pin(self.archive(order, tell))).await,
             Task::Verify { claim, stillness } => {
-                let _permit = permit(&self.archives, cancel).await?;
-                let verified = or_cancelled(cancel, self.store.verify(claim, stillness)).await?;
+                let _permit = permit(&self.transfers, cancel).await?;
+                let verified = or_cancelled(cancel, self.archives.verify(claim, stillness)).await?;
                 Ok(Yield::Verified(verified))
             }
             Task::Preflight { template, .. } => {
@@ -44,8 +36,12 @@ impl World {
             }
             Task::RemoveVolume(warrant) => {
                 let _permit = permit(&self.removals, cancel).await?;
-                let removed = Box::pin(self.docker.remove_volume(&warrant)).await;
-                removed.map(|()| Yield::Nothing)
+                Box::pin(self.docker.remove_volume(&warrant)).await?;
+                if let Warrant::Verified(archive) = &warrant {
+                    let claim = archive.claim();
+                    self.archives.tidy(&claim.seat, claim.session, &claim.id).await;
+                }
+                Ok(Yield::Nothing)
             }
             Task::List => self.docker.list().await.map(Yield::Listed),
             other => Box::pin(self.call(other, cancel)).await,
@@ -90,51 +86,17 @@ impl World {
         let _permit = permit(&self.creations, cancel).await?;
         self.docker.provision(order, cancel).await.map(Yield::Seen)
     }
-
-    async fn archive(&self, seat: SeatId, session: u64, epoch: u64, tell: Tell) -> Result<Yield, Fault> {
-        let _permit = Arc::clone(&self.archives)
-            .acquire_owned()
-            .await
-            .map_err(|_| cancelled())?;
-        let created_unix_ms = clock::unix_ms();
-        let id = clock::new_archive_id(created_unix_ms).ok_or_else(|| {
-            Fault::new(
-                FaultCode::Store,
-                "the host's clock shows a time that no archive can have",
-            )
-        })?;
-        let mut workspace = self.docker.workspace(&seat, session).await?;
-        let draft = Draft {
-            id,
-            seat,
-            session,
-            epoch,
-            created_unix_ms,
-        };
-        let told = AtomicU64::new(0);
-        let progress = move |bytes: u64| {
-            let whole = bytes / PROGRESS_STEP_BYTES;
-            if told.swap(whole, Ordering::Relaxed) != whole {
-                tell(format!("{} MiB read", bytes >> 20));
-            }
-        };
-        let stored = self.store.put(draft, workspace.by_ref(), progress).await;
-        if let Err(fault) = workspace.finish().await {
-            tracing::warn!(%fault, "a carrier is left for the next list");
-        }
-        stored.map(Yield::Stored)
-    }
 }
 
 fn seen(container: Option<ContainerSeen>) -> Yield {
     container.map_or(Yield::Nothing, Yield::Seen)
 }
 
-fn cancelled() -> Fault {
+pub(super) fn cancelled() -> Fault {
     Fault::new(FaultCode::Cancelled, "called off")
 }
 
-async fn permit(of: &Arc<Semaphore>, cancel: &CancellationToken) -> Result<OwnedSemaphorePermit, Fault> {
+pub(super) async fn permit(of: &Arc<Semaphore>, cancel: &CancellationToken) -> Result<OwnedSemaphorePermit, Fault> {
     tokio::select! {
         () = cancel.cancelled() => Err(cancelled()),
         permit = Arc::clone(of).acquire_owned() => permit.map_err(|_| cancelled()),

@@ -51,7 +51,7 @@ fn ask(run: &Run, query: Query, reply: oneshot::Sender<Answer>) {
             let strange = run.control.strange_engine().map(str::to_owned);
             tokio::spawn(async move {
                 Answer::Doctor {
-                    checks: doctor::examine(&world, strange, orphans).await,
+                    checks: Box::pin(doctor::examine(&world, strange, orphans)).await,
                 }
             })
         }
@@ -75,7 +75,7 @@ fn logs(run: &Run, seat: &SeatId, (tail, follow): (u32, bool), reply: oneshot::S
     let world = run.world.clone();
     tokio::spawn(async move {
         let stream = match found {
-            Ok(id) => world.docker.logs(&id, tail, follow).await.map_err(Denial::from),
+            Ok(id) => world.docker.logs(&id, Some(tail), follow).await.map_err(Denial::from),
             Err(refusal) => Err(refusal.into()),
         };
         let _ = reply.send(stream);

@@ -98,7 +98,7 @@ fn name(task: &Task) -> String {
         Task::Kill(seat, _) => format!("kill {seat}"),
         Task::Restart(seat, _) => format!("restart {seat}"),
         Task::Hold { seat, .. } => format!("hold {seat}"),
-        Task::Archive { seat, epoch, .. } => format!("archive {seat} epoch {epoch}"),
+        Task::Archive(order) => format!("archive {} epoch {}", order.seat, order.epoch),
         Task::Verify { claim, .. } => format!("verify {} of {}", claim.id, claim.seat),
         Task::RemoveContainer(warrant) => format!("remove container {}", warrant.seat()),
         Task::RemoveVolume(warrant) => format!("remove volume {}", warrant.seat()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::domain::settings::{LimitSettings, Probe};
-use crate::world::archive::Store;
+use crate::world::archive::Archives;
 use crate::world::docker::Docker;
 use crate::world::ledger::Ledger;
 
@@ -23,13 +23,13 @@ pub struct World {
     /// The durable record.
     pub ledger: Ledger,
     /// Where archives go.
-    pub store: Arc<Store>,
-    /// The store's place on this host, whose free space the header shows.
-    pub disk: PathBuf,
+    pub archives: Archives,
+    /// The store's place on this host, whose free space the header shows; none when it is elsewhere.
+    pub disk: Option<PathBuf>,
     /// When a seat counts as ready.
     pub probe: Probe,
     pub(super) creations: Arc<Semaphore>,
-    pub(super) archives: Arc<Semaphore>,
+    pub(super) transfers: Arc<Semaphore>,
     pub(super) calls: Arc<Semaphore>,
     pub(super) removals: Arc<Semaphore>,
 }
@@ -40,19 +40,19 @@ impl World {
     pub fn new(
         docker: Docker,
         ledger: Ledger,
-        store: Store,
-        disk: PathBuf,
+        archives: Archives,
+        disk: Option<PathBuf>,
         probe: Probe,
         limits: LimitSettings,
     ) -> Self {
         Self {
             docker,
             ledger,
-            store: Arc::new(store),
+            archives,
             disk,
             probe,
             creations: Arc::new(Semaphore::new(limits.creations_in_flight)),
-            archives: Arc::new(Semaphore::new(limits.archives_in_flight)),
+            transfers: Arc::new(Semaphore::new(limits.archives_in_flight)),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
             removals: Arc::new(Semaphore::new(REMOVALS_IN_FLIGHT)),
         }

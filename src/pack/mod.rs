@@ -3,7 +3,13 @@
 //! Knows: bytes, entries, digests, files. Must not know: stores, engines, rooms' lives, or what a student's file means.
 //! Everything here blocks and takes constant memory, whatever it is fed.
 
+pub mod check;
+pub mod digest;
 pub mod entry;
+pub mod manifest;
+pub mod packer;
 pub mod reader;
+pub mod rules;
 pub mod sum;
+pub mod tree;
 pub mod writer;

@@ -79,6 +79,11 @@ impl<R: Read> TarReader<R> {
         }
     }
 
+    /// The stream.
+    pub fn into_inner(self) -> R {
+        self.stream
+    }
+
     /// Bytes of the stream so far.
     #[must_use]
     pub fn position(&self) -> u64 {

@@ -7,7 +7,7 @@ use tar::{EntryType, Header};
 
 use super::entry::{Entry, Kind};
 
-const BLOCK: u64 = 512;
+const BLOCK: usize = 512;
 /// Bytes of a name that fit into a header.
 const NAME_MAX: usize = 100;
 /// Largest owner that fits into a header as octal digits.
@@ -44,12 +44,10 @@ impl<W: Write> TarWriter<W> {
         if !records.is_empty() {
             let mut header = Header::new_ustar();
             header.as_mut_bytes()[..EXTENSION_NAME.len()].copy_from_slice(EXTENSION_NAME);
-            (
-                header.set_mode(0o644),
-                header.set_uid(0),
-                header.set_gid(0),
-                header.set_mtime(0),
-            );
+            header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
             header.set_entry_type(EntryType::XHeader);
             header.set_size(records.len() as u64);
             header.set_cksum();
@@ -79,7 +77,7 @@ impl<W: Write> TarWriter<W> {
     /// When `inner` fails, or the last entry is not whole.
     pub fn finish(mut self) -> io::Result<W> {
         self.settle()?;
-        self.inner.write_all(&[0; 2 * BLOCK as usize])?;
+        self.inner.write_all(&[0; 2 * BLOCK])?;
         Ok(self.inner)
     }
 
@@ -88,20 +86,20 @@ impl<W: Write> TarWriter<W> {
             return Err(io::Error::other("less data than the entry's size"));
         }
         let padding = std::mem::take(&mut self.padding);
-        self.inner.write_all(&[0; BLOCK as usize][..padding])
+        self.inner.write_all(&[0; BLOCK][..padding])
     }
 
     fn pad(&mut self, size: u64) -> io::Result<()> {
-        self.inner.write_all(&[0; BLOCK as usize][..padding_of(size)])
+        self.inner.write_all(&[0; BLOCK][..padding_of(size)])
     }
 }
 
 /// What other programs call the file that holds the records, if they do not understand them.
 const EXTENSION_NAME: &[u8] = b"PaxHeaders/labtop";
 
-#[expect(clippy::cast_possible_truncation, reason = "less than a block")]
 fn padding_of(size: u64) -> usize {
-    ((BLOCK - size % BLOCK) % BLOCK) as usize
+    let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
+    (BLOCK - over) % BLOCK
 }
 
 fn header(entry: &Entry) -> Header {

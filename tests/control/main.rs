@@ -388,7 +388,7 @@ fn evidence_that_was_contradicted_once_is_not_believed_again() {
     let ghost = rig.container("a/s01", RunState::Running);
     rig.ask(close("a", false));
     rig.world.containers.clear();
-    rig.run_until(|t| matches!(t, Task::Archive { .. }));
+    rig.run_until(|t| matches!(t, Task::Archive(_)));
     // A container with the workspace came and went: what is read now may not be all.
     rig.tell(Fact::Seen(ghost));
     rig.tell(Fact::Vanished(id("a/s01")));

@@ -1,6 +1,6 @@
 //! Which rooms tasks and changes name, for the property that one room's closing touches no other.
 
-use labtop::domain::effect::Task;
+use labtop::domain::effect::{ArchiveOrder, Task};
 use labtop::domain::ids::RoomName;
 use labtop::domain::record::Change;
 
@@ -19,7 +19,7 @@ pub fn names_of(task: &Task) -> Vec<RoomName> {
         | Task::Kill(seat, _)
         | Task::Restart(seat, _)
         | Task::Hold { seat, .. }
-        | Task::Archive { seat, .. } => vec![seat.room.clone()],
+        | Task::Archive(ArchiveOrder { seat, .. }) => vec![seat.room.clone()],
         Task::Verify { claim, .. } => vec![claim.seat.room.clone()],
         Task::RemoveContainer(warrant) | Task::RemoveVolume(warrant) => vec![warrant.seat().room.clone()],
     }

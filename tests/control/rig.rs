@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 
 use labtop::domain::command::{Command, Outcome, Seats};
 use labtop::domain::control::{Control, Input, Now, Rules};
-use labtop::domain::effect::{Effect, Fact, OpId, Task, TicketId, Yield};
+use labtop::domain::effect::{ArchiveOrder, Effect, Fact, OpId, Task, TicketId, Yield};
 use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
 use labtop::domain::ids::{ContainerId, RoomName, SeatId};
-use labtop::domain::proof::{ArchiveClaim, Readback, Stillness, VerifiedArchive};
+use labtop::domain::proof::{ArchiveClaim, Extent, Readback, Stillness, Stored, VerifiedArchive};
 use labtop::domain::record::{Change, LedgerState, RoomRecord, SeatRecord, Wanted};
 use labtop::domain::role::{Actor, Role};
 use labtop::domain::seen::{ContainerSeen, EngineInfo, EngineState, Listing, RunState, VolumeSeen};
 use labtop::domain::settings::RouteAuth;
 use labtop::domain::snapshot::Snapshot;
-use labtop::domain::template::{Egress, SeatUser, Template};
+use labtop::domain::template::{Autosave, Egress, SeatUser, Selection, Template};
 
 pub fn room(name: &str) -> RoomName {
     name.parse().unwrap()
@@ -396,7 +396,9 @@ impl Rig {
                 }
                 _ => Yield::Held(None, Stillness::Absent),
             },
-            Task::Archive { seat, session, epoch } => {
+            Task::Archive(ArchiveOrder {
+                seat, session, epoch, ..
+            }) => {
                 if self.refuse_archives_of.as_ref() == Some(&seat) {
                     return Err(Fault::new(FaultCode::Store, "507, bucket quota"));
                 }
@@ -406,12 +408,7 @@ impl Rig {
                 Yield::Stored(claim(seat, session, epoch))
             }
             Task::Verify { claim, stillness } => {
-                let back = Readback {
-                    bytes: claim.bytes,
-                    digest: claim.digest.clone(),
-                    content_bytes: claim.content_bytes,
-                    content_digest: claim.content_digest.clone(),
-                };
+                let back = equal_to(&claim);
                 Yield::Verified(VerifiedArchive::prove(claim, stillness, &back)?)
             }
             Task::RemoveContainer(warrant) => {
@@ -427,6 +424,19 @@ impl Rig {
     }
 }
 
+/// What an honest store gives back.
+fn equal_to(claim: &ArchiveClaim) -> Readback {
+    Readback {
+        workspace: Stored {
+            bytes: claim.bytes,
+            digest: claim.digest.clone(),
+        },
+        manifest: claim.extent.manifest.clone(),
+        log: claim.extent.log.clone(),
+        content: None,
+    }
+}
+
 fn claim(seat: SeatId, session: u64, epoch: u64) -> ArchiveClaim {
     ArchiveClaim {
         id: format!("arc-{session}-{epoch}").parse().unwrap(),
@@ -438,6 +448,7 @@ fn claim(seat: SeatId, session: u64, epoch: u64) -> ArchiveClaim {
         digest: "d".into(),
         content_bytes: 1,
         content_digest: "c".into(),
+        extent: Extent::default(),
         created_unix_ms: 0,
     }
 }
@@ -461,6 +472,8 @@ fn rules() -> Rules {
         cap_add: Vec::new(),
         read_only: false,
         runtime: None,
+        archive: Selection::default(),
+        autosave: Autosave::default(),
     };
     Rules {
         default_template: template.name.clone(),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use labtop::domain::command::{Command, Outcome};
-use labtop::domain::effect::{Effect, OpId, Task, TicketId};
+use labtop::domain::effect::{ArchiveOrder, Effect, OpId, Task, TicketId};
 use labtop::domain::ids::{ArchiveId, ContainerId, RoomName, SeatId};
 use labtop::domain::proof::Warrant;
 use labtop::domain::record::{Change, Closing, RoomWanted, SeatRecord, Wanted};
@@ -193,7 +193,7 @@ impl World {
             Task::Freeze(..) => self.oracle.urged.contains(&(seat.clone(), false)),
             Task::Kill(..) => self.oracle.urged.contains(&(seat.clone(), true)),
             Task::Hold { .. }
-            | Task::Archive { .. }
+            | Task::Archive(_)
             | Task::Verify { .. }
             | Task::RemoveContainer(_)
             | Task::RemoveVolume(_) => {
@@ -408,7 +408,7 @@ fn seat_of(task: &Task) -> Option<(SeatId, Lane)> {
         | Task::Thaw(seat, _)
         | Task::Restart(seat, _)
         | Task::Hold { seat, .. }
-        | Task::Archive { seat, .. } => Some((seat.clone(), Lane::Main)),
+        | Task::Archive(ArchiveOrder { seat, .. }) => Some((seat.clone(), Lane::Main)),
         Task::Kill(seat, _) => Some((seat.clone(), Lane::Kill)),
         Task::Freeze(seat, _) => Some((seat.clone(), Lane::Freeze)),
         Task::Verify { claim, .. } => Some((claim.seat.clone(), Lane::Main)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use labtop::domain::proof::Readback;
+use labtop::domain::proof::{Content, Readback, Stored};
 
 use crate::rng::Rng;
 
@@ -21,11 +21,19 @@ impl Object {
     }
 
     pub fn readback(&self) -> Readback {
-        Readback {
+        let stored = Stored {
             bytes: self.writes,
             digest: self.digest(),
-            content_bytes: self.writes,
-            content_digest: self.digest(),
+        };
+        Readback {
+            content: Some(Content {
+                bytes: stored.bytes,
+                digest: stored.digest.clone(),
+                elsewhere_digest: None,
+            }),
+            workspace: stored,
+            manifest: Stored::default(),
+            log: None,
         }
     }
 }

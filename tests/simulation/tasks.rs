@@ -2,11 +2,11 @@
 //!
 //! Mirrors the promises written at `Task` and `Yield`; must not know the agent's mind.
 
-use labtop::domain::effect::{Fact, OpId, SeatOrder, Task, Yield};
+use labtop::domain::effect::{ArchiveOrder, Fact, OpId, SeatOrder, Task, Yield};
 use labtop::domain::fault::{Fault, FaultCode};
 use labtop::domain::ids::{ContainerId, SeatId};
 use labtop::domain::names::archive_key;
-use labtop::domain::proof::{ArchiveClaim, Stillness, VerifiedArchive, Warrant};
+use labtop::domain::proof::{ArchiveClaim, Extent, Readback, Stillness, Stored, VerifiedArchive, Warrant};
 use labtop::domain::seen::{Listing, RunState};
 
 use crate::engine::Deed;
@@ -86,7 +86,9 @@ impl World {
             Task::Thaw(seat, id) => Some(self.unless_down(&seat, &id, Deed::Unpause(id.clone()))),
             Task::Kill(seat, id) => Some(self.simple(&seat, &id, Deed::End(id.clone()))),
             Task::Hold { seat, session } => self.hold(job, &seat, session),
-            Task::Archive { seat, session, epoch } => self.archive(job, &seat, session, epoch),
+            Task::Archive(ArchiveOrder {
+                seat, session, epoch, ..
+            }) => self.archive(job, &seat, session, epoch),
             Task::Verify { claim, stillness } => Some(self.verify(claim, stillness)),
             Task::RemoveContainer(warrant) => self.remove_container(job, &warrant),
             Task::RemoveVolume(warrant) => {
@@ -247,11 +249,12 @@ impl World {
             session,
             epoch,
             key,
-            bytes: back.bytes,
-            digest: back.digest,
-            content_bytes: back.content_bytes,
-            content_digest: back.content_digest,
+            bytes: back.workspace.bytes,
+            digest: back.workspace.digest.clone(),
+            content_bytes: back.workspace.bytes,
+            content_digest: back.workspace.digest,
             created_unix_ms: self.now().unix_ms,
+            extent: Extent::default(),
         }))
     }
 
@@ -260,11 +263,14 @@ impl World {
             return Err(Fault::new(FaultCode::Store, "the store does not answer"));
         }
         let back = if self.sabotage.credulous {
-            labtop::domain::proof::Readback {
-                bytes: claim.bytes,
-                digest: claim.digest.clone(),
-                content_bytes: claim.content_bytes,
-                content_digest: claim.content_digest.clone(),
+            Readback {
+                workspace: Stored {
+                    bytes: claim.bytes,
+                    digest: claim.digest.clone(),
+                },
+                manifest: Stored::default(),
+                log: None,
+                content: None,
             }
         } else {
             let object = self.store.objects.get(&claim.key);
@@ -336,6 +342,6 @@ impl World {
 fn is_cancellable(task: &Task) -> bool {
     matches!(
         task,
-        Task::Provision(_) | Task::Probe(..) | Task::Archive { .. } | Task::Verify { .. } | Task::Preflight { .. }
+        Task::Provision(_) | Task::Probe(..) | Task::Archive(_) | Task::Verify { .. } | Task::Preflight { .. }
     )
 }

@@ -10,14 +10,15 @@ use futures_util::TryStreamExt;
 use labtop::domain::effect::SeatOrder;
 use labtop::domain::ids::{ContainerId, InstanceId, RoomName, SeatId};
 use labtop::domain::names::{LABEL_INSTANCE, Names, route};
-use labtop::domain::proof::{ArchiveClaim, Readback, Stillness, VerifiedArchive, Warrant};
+use labtop::domain::proof::{ArchiveClaim, Extent, Readback, Stillness, Stored, VerifiedArchive, Warrant};
 use labtop::domain::seen::ContainerSeen;
 use labtop::domain::settings::{NetworkSettings, Probe, RouteAuth, RoutingSettings, TlsSettings};
-use labtop::domain::template::{Egress, Template};
+use labtop::domain::template::{Autosave, Egress, Selection, Template};
+use labtop::world::archive::digest;
 use labtop::world::docker::rootfs::{RootFs, short_digest};
-use labtop::world::docker::{Docker, Options, demo};
+use labtop::world::docker::{Docker, Options, Parts, demo};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Where Debian's `busybox-static` puts it.
@@ -130,6 +131,8 @@ impl Lab {
             cap_add: Vec::new(),
             read_only: false,
             runtime: None,
+            archive: Selection::default(),
+            autosave: Autosave::default(),
         }
     }
 
@@ -165,27 +168,37 @@ impl Lab {
 
     /// A warrant for the workspace as it is now, as the archive would give it for `stillness`.
     pub async fn warrant(&self, student: &str, stillness: Stillness) -> Warrant {
-        let tar = self.workspace(student).await;
-        let content_digest = Sha256::digest(&tar)
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let selection = Selection::default();
+        let seat = self.seat(student);
+        let work = self.docker.work(&seat, SESSION, Parts::All).await.unwrap();
+        let (to, supply) = mpsc::channel(1);
+        let (digests, supplied) = tokio::join!(digest(&seat, &selection, supply), work.supply(&selection, to));
+        supplied.unwrap();
+        let (content_digest, elsewhere_digest) = digests.unwrap();
         let claim = ArchiveClaim {
             id: "20261124T000000Z-0".parse().unwrap(),
-            seat: self.seat(student),
+            seat,
             session: SESSION,
             epoch: 1,
             key: "k".into(),
             bytes: 1,
             digest: "d".into(),
-            content_bytes: tar.len() as u64,
-            content_digest: content_digest.clone(),
+            content_bytes: 1,
+            content_digest,
             created_unix_ms: 0,
+            extent: Extent {
+                elsewhere_digest,
+                ..Extent::default()
+            },
         };
         let back = Readback {
-            bytes: 1,
-            digest: "d".into(),
-            content_bytes: tar.len() as u64,
-            content_digest,
+            workspace: Stored {
+                bytes: 1,
+                digest: "d".into(),
+            },
+            manifest: Stored::default(),
+            log: None,
+            content: None,
         };
         Warrant::Verified(VerifiedArchive::prove(claim, stillness, &back).unwrap())
     }

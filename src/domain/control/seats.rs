@@ -4,7 +4,7 @@ use super::Control;
 use super::done::is_lost;
 use super::state::{Doing, Seat};
 use super::tickets::has_arrived;
-use crate::domain::effect::{Effect, SeatOrder, Task};
+use crate::domain::effect::{ArchiveOrder, Effect, SeatOrder, Task};
 use crate::domain::ids::SeatId;
 use crate::domain::plan::{Step, next};
 use crate::domain::proof::{Discard, Warrant};
@@ -112,11 +112,12 @@ impl Control {
                 seat: id.clone(),
                 session,
             }),
-            Step::Archive => Some(Task::Archive {
+            Step::Archive => Some(Task::Archive(ArchiveOrder {
                 seat: id.clone(),
                 session,
                 epoch: seat.record.closing.epoch,
-            }),
+                selection: self.rooms.get(&id.room)?.record.template.archive.clone(),
+            })),
             Step::Verify => verify_task(seat),
             Step::Record => return record_write(seat),
             Step::RemoveContainer => warrant(seat).map(Task::RemoveContainer),

@@ -7,12 +7,10 @@ use tar::Builder;
 fn entry(builder: &mut Builder<Vec<u8>>, name: &str, data: &[u8]) {
     let mut header = Header::new_ustar();
     header.set_size(data.len() as u64);
-    (
-        header.set_mode(0o644),
-        header.set_uid(0),
-        header.set_gid(0),
-        header.set_mtime(0),
-    );
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     builder.append_data(&mut header, name, data).unwrap();
 }
 
@@ -53,12 +51,10 @@ fn header(kind: EntryType, size: u64) -> Vec<u8> {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
     header.set_size(size);
-    (
-        header.set_mode(0o644),
-        header.set_uid(0),
-        header.set_gid(0),
-        header.set_mtime(0),
-    );
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_cksum();
     header.as_bytes().to_vec()
 }

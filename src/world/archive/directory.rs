@@ -1,28 +1,24 @@
 //! Archives as files: written beside their final name, synced, renamed into place, never overwritten.
 
 use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
-use rustix::fs::FlockOperation;
-use tokio::sync::{mpsc, oneshot};
+use rustix::fs::{Advice, FlockOperation};
 
-use super::pack::{PackError, Packer, Sums};
+use super::blocking::{Wanted, blocking};
+use super::object::{Object, Stop};
 use super::tree::Dir;
-use super::verify::{BackError, read_back};
-use super::{Draft, Space, trouble};
+use super::{Space, trouble};
 use crate::domain::fault::Fault;
-use crate::domain::names::archive_key;
-use crate::domain::proof::{ArchiveClaim, Readback, Stillness, VerifiedArchive};
+use crate::domain::names::SUBMISSIONS;
 
-/// Chunks between the engine and the disk: enough to keep both busy, little enough for thirty archives at once.
-const CHUNKS: usize = 32;
+/// Bytes that are read from a file at once.
+const READ_SIZE: usize = 256 * 1024;
 /// How the store's temporary files begin and end; nothing else is ever swept away.
 const TEMPORARY: (&str, &str) = (".labtop-", ".part");
 
-/// The directory of the root that all keys begin with, and how deep they go below it.
-const SUBMISSIONS: &str = "submissions";
+/// How deep keys go below the directory that all of them begin with.
 const BELOW_SUBMISSIONS: usize = 3;
 
 /// A store of files below one directory.
@@ -31,37 +27,53 @@ pub struct Directory {
     root: PathBuf,
 }
 
-/// What the packing thread hears.
-enum Feed {
-    Chunk(Bytes),
-    /// The stream came to its own end. Without this word an end is a cut.
-    End,
-}
-
 impl Directory {
     pub(super) fn new(root: PathBuf) -> Self {
         Self { root }
     }
 
-    pub(super) async fn put<S>(&self, draft: Draft, mut tar: S, progress: impl Fn(u64)) -> Result<ArchiveClaim, Fault>
+    pub(super) async fn write<T, F>(&self, key: &str, work: F) -> Result<T, Fault>
     where
-        S: Stream<Item = Result<Bytes, Fault>> + Send + Unpin,
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Write) -> Result<T, Stop> + Send + 'static,
     {
-        let (chunks, feed) = mpsc::channel(CHUNKS);
-        let (root, order) = (self.root.clone(), draft.clone());
-        let packed = blocking(move |wanted| store(&root, &order, feed, wanted));
-        let sent = send(&mut tar, chunks, progress);
-        // Both at once; the thread ends when the sender is dropped, so its cleaning is over when this returns.
-        let (sent, sums) = tokio::join!(sent, packed);
-        sent?;
-        Ok(draft.claim(sums?))
+        let (root, key) = (self.root.clone(), key.to_owned());
+        blocking(move |wanted| store(&root, &key, work, wanted)).await
     }
 
-    pub(super) async fn verify(&self, claim: ArchiveClaim, stillness: Stillness) -> Result<VerifiedArchive, Fault> {
-        let root = self.root.clone();
-        let about = claim.clone();
-        let back = blocking(move |wanted| load(&root, &about, wanted)).await?;
-        VerifiedArchive::prove(claim, stillness, &back)
+    pub(super) async fn read<T, F>(&self, key: &str, work: F) -> Result<Option<T>, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Read) -> Result<T, Stop> + Send + 'static,
+    {
+        let (root, key) = (self.root.clone(), key.to_owned());
+        blocking(move |wanted| load(&root, &key, work, wanted)).await
+    }
+
+    pub(super) async fn length(&self, key: &str) -> Result<Option<u64>, Fault> {
+        let (root, key) = (self.root.clone(), key.to_owned());
+        blocking(move |_| {
+            if Dir::root_if_there(&root)?.is_none() {
+                return Ok(None);
+            }
+            let Some((file, path)) = open(&root, &key)? else {
+                return Ok(None);
+            };
+            let stat = file.metadata();
+            let stat = stat.map_err(|error| trouble::of_place(&path, "look at", &error))?;
+            Ok(stat.is_file().then_some(stat.len()))
+        })
+        .await
+    }
+
+    pub(super) async fn list(&self, prefix: &str) -> Result<Vec<Object>, Fault> {
+        let (root, prefix) = (self.root.clone(), prefix.to_owned());
+        blocking(move |_| list(&root, &prefix)).await
+    }
+
+    pub(super) async fn remove(&self, key: &str) -> Result<(), Fault> {
+        let (root, key) = (self.root.clone(), key.to_owned());
+        blocking(move |_| remove(&root, &key)).await
     }
 
     pub(super) async fn check(&self) -> Result<Space, Fault> {
@@ -69,49 +81,10 @@ impl Directory {
         blocking(move |_| probe(&root)).await
     }
 
-    pub(super) fn sweep(&self) -> usize {
-        let Ok(root) = Dir::root(&self.root) else {
-            // Not made yet, or out of reach; the first archive tells.
-            return 0;
-        };
-        let probes = sweep(&root, 0);
-        match root.enter_if_there(SUBMISSIONS) {
-            Ok(Some(submissions)) => probes + sweep(&submissions, BELOW_SUBMISSIONS),
-            _ => probes,
-        }
+    pub(super) async fn sweep(&self) -> usize {
+        let root = self.root.clone();
+        blocking(move |_| Ok(sweep_all(&root))).await.unwrap_or(0)
     }
-}
-
-/// Runs work that blocks. It is told when nobody waits for its answer any more.
-async fn blocking<T, F>(work: F) -> Result<T, Fault>
-where
-    T: Send + 'static,
-    F: FnOnce(&dyn Fn() -> bool) -> Result<T, Fault> + Send + 'static,
-{
-    let (reply, answer) = oneshot::channel();
-    tokio::task::spawn_blocking(move || {
-        let result = work(&|| !reply.is_closed());
-        let _ = reply.send(result);
-    });
-    answer.await.unwrap_or_else(|_| Err(trouble::called_off()))
-}
-
-/// Hands the stream to the thread. A stream's own fault is the answer; a thread that gave up tells why itself.
-async fn send<S>(tar: &mut S, chunks: mpsc::Sender<Feed>, progress: impl Fn(u64)) -> Result<(), Fault>
-where
-    S: Stream<Item = Result<Bytes, Fault>> + Unpin,
-{
-    let mut sent = 0;
-    while let Some(chunk) = tar.next().await {
-        let chunk = chunk?;
-        sent += chunk.len() as u64;
-        if chunks.send(Feed::Chunk(chunk)).await.is_err() {
-            return Ok(());
-        }
-        progress(sent);
-    }
-    let _ = chunks.send(Feed::End).await;
-    Ok(())
 }
 
 /// The directories and the file name of a key.
@@ -159,15 +132,70 @@ fn create_locked(dir: &Dir, name: &str) -> Result<File, Fault> {
     Ok(file)
 }
 
-fn store(root: &Path, draft: &Draft, feed: mpsc::Receiver<Feed>, wanted: &dyn Fn() -> bool) -> Result<Sums, Fault> {
-    let key = archive_key(&draft.seat, &draft.id);
-    let (dirs, name) = place(&key);
+/// A file that is read or written as long as somebody waits. Keeps what the disk said.
+struct Watched<'a, F> {
+    file: F,
+    wanted: Wanted<'a>,
+    failed: Option<io::Error>,
+}
+
+impl<'a, F> Watched<'a, F> {
+    fn new(file: F, wanted: Wanted<'a>) -> Self {
+        let failed = None;
+        Self { file, wanted, failed }
+    }
+
+    fn run<T>(&mut self, deed: impl FnOnce(&mut F) -> io::Result<T>) -> io::Result<T> {
+        if !(self.wanted)() {
+            return Err(io::Error::other("called off"));
+        }
+        deed(&mut self.file).map_err(|error| {
+            let kind = error.kind();
+            if kind != io::ErrorKind::Interrupted {
+                self.failed = Some(error);
+            }
+            kind.into()
+        })
+    }
+
+    /// The fault of work that stopped: what the disk said, else that nobody waits, else the work's own.
+    fn fault(self, stop: Stop, path: &Path, verb: &str) -> Fault {
+        match (self.failed, stop) {
+            (Some(error), _) => trouble::of_place(path, verb, &error),
+            _ if !(self.wanted)() => trouble::called_off(),
+            (None, Stop::Fault(fault)) => fault,
+            (None, Stop::Io(error)) => trouble::of_place(path, verb, &error),
+        }
+    }
+}
+
+impl Write for Watched<'_, File> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.run(|file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Watched<'_, File> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.run(|file| file.read(buffer))
+    }
+}
+
+fn store<T, F>(root: &Path, key: &str, work: F, wanted: Wanted<'_>) -> Result<T, Fault>
+where
+    F: FnOnce(&mut dyn Write) -> Result<T, Stop>,
+{
+    let (dirs, name) = place(key);
     let mut levels = vec![Dir::root_made(root)?];
     for dir in &dirs {
         let next = levels[levels.len() - 1].enter_made(dir)?;
         levels.push(next);
     }
-    let attempt = dirs[dirs.len() - 1];
+    let attempt = dirs.last().copied().unwrap_or_default();
     let dir = &levels[levels.len() - 1];
     let mut temporary = Temporary {
         name: temporary_name(),
@@ -175,13 +203,12 @@ fn store(root: &Path, draft: &Draft, feed: mpsc::Receiver<Feed>, wanted: &dyn Fn
         attempt,
         kept: false,
     };
-    let file = create_locked(dir, &temporary.name)?;
-    let sums = pack(&file, feed).map_err(|failed| match failed {
-        Failed::Pack(PackError::Tar(why, bytes)) => trouble::bad_stream(&draft.seat, why, bytes),
-        Failed::Pack(PackError::File(error)) => trouble::of_place(&dir.at(name), "write", &error),
-        Failed::CalledOff => trouble::called_off(),
-    })?;
-    let synced = file.sync_all();
+    let mut file = Watched::new(create_locked(dir, &temporary.name)?, wanted);
+    let result = match work(&mut file) {
+        Ok(result) => result,
+        Err(stop) => return Err(file.fault(stop, &dir.at(name), "write")),
+    };
+    let synced = file.file.sync_all();
     synced.map_err(|error| trouble::of_place(&dir.at(name), "sync", &error))?;
     if !wanted() {
         return Err(trouble::called_off());
@@ -191,42 +218,92 @@ fn store(root: &Path, draft: &Draft, feed: mpsc::Receiver<Feed>, wanted: &dyn Fn
     // All levels, not only those made now: another archive may have made one and not synced it yet.
     levels.iter().rev().try_for_each(Dir::sync)?;
     temporary.kept = true;
-    Ok(sums)
+    Ok(result)
 }
 
-enum Failed {
-    Pack(PackError),
-    CalledOff,
-}
-
-impl From<PackError> for Failed {
-    fn from(error: PackError) -> Self {
-        Self::Pack(error)
+fn load<T, F>(root: &Path, key: &str, work: F, wanted: Wanted<'_>) -> Result<Option<T>, Fault>
+where
+    F: FnOnce(&mut dyn Read) -> Result<T, Stop>,
+{
+    let Some((file, path)) = open(root, key)? else {
+        return Ok(None);
+    };
+    let stat = file.metadata();
+    let stat = stat.map_err(|error| trouble::of_place(&path, "look at", &error))?;
+    if !stat.is_file() {
+        return Ok(None);
+    }
+    forget_cached(&file);
+    let mut reader = BufReader::with_capacity(READ_SIZE, Watched::new(file, wanted));
+    match work(&mut reader) {
+        Ok(result) if reader.get_ref().failed.is_none() => Ok(Some(result)),
+        Ok(_) => Err(reader
+            .into_inner()
+            .fault(Stop::Io(io::Error::other("unread")), &path, "read")),
+        Err(stop) => Err(reader.into_inner().fault(stop, &path, "read")),
     }
 }
 
-fn pack(file: &File, mut feed: mpsc::Receiver<Feed>) -> Result<Sums, Failed> {
-    let mut packer = Packer::new(file).map_err(PackError::from)?;
-    loop {
-        match feed.blocking_recv() {
-            Some(Feed::Chunk(bytes)) => packer.feed(&bytes)?,
-            Some(Feed::End) => return Ok(packer.finish()?),
-            None => return Err(Failed::CalledOff),
+/// What is read must come from the disk, not from what this process wrote into memory. Advice: a file system that does
+/// not take it (tmpfs) has no disk behind it either.
+fn forget_cached(file: &File) {
+    if let Err(errno) = rustix::fs::fadvise(file, 0, None, Advice::DontNeed) {
+        tracing::debug!(%errno, "the page cache keeps the archive");
+    }
+}
+
+fn list(root: &Path, prefix: &str) -> Result<Vec<Object>, Fault> {
+    let mut found = Vec::new();
+    if let Some(submissions) = Dir::root_if_there(root)?.and_then(|root| root.enter_if_there(SUBMISSIONS).transpose()) {
+        list_below(&submissions?, SUBMISSIONS, prefix, &mut found)?;
+    }
+    found.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(found)
+}
+
+/// Whether one of the two texts goes on from the other.
+fn on_one_path(a: &str, b: &str) -> bool {
+    a.starts_with(b) || b.starts_with(a)
+}
+
+fn list_below(dir: &Dir, path: &str, prefix: &str, found: &mut Vec<Object>) -> Result<(), Fault> {
+    for name in dir.names()? {
+        let key = format!("{path}/{name}");
+        if is_temporary(&name) || !on_one_path(&key, prefix) {
+            continue;
+        }
+        match dir.plain_length(&name)? {
+            Some(bytes) if key.starts_with(prefix) => found.push(Object { key, bytes }),
+            Some(_) => {}
+            None => {
+                if let Some(below) = dir.enter_directory(&name)? {
+                    list_below(&below, &key, prefix, found)?;
+                }
+            }
         }
     }
+    Ok(())
 }
 
-fn load(root: &Path, claim: &ArchiveClaim, wanted: &dyn Fn() -> bool) -> Result<Readback, Fault> {
-    let key = archive_key(&claim.seat, &claim.id);
-    if key != claim.key {
-        return Err(trouble::mismatch(claim, "is recorded under another archive's key"));
+fn remove(root: &Path, key: &str) -> Result<(), Fault> {
+    let (dirs, name) = place(key);
+    let mut levels = vec![Dir::root(root)?];
+    for part in &dirs {
+        let Some(next) = levels[levels.len() - 1].enter_if_there(part)? else {
+            return Ok(());
+        };
+        levels.push(next);
     }
-    let (file, path) = open(root, &key)?.ok_or_else(|| trouble::mismatch(claim, "is missing from the store"))?;
-    read_back(file, claim, wanted).map_err(|error| match error {
-        BackError::Differs(what) => trouble::mismatch(claim, &what),
-        BackError::File(error) => trouble::of_place(&path, "read", &error),
-        BackError::CalledOff => trouble::called_off(),
-    })
+    let dir = &levels[levels.len() - 1];
+    match dir.unlink(name) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+        Err(errno) => return Err(trouble::of_place(&dir.at(name), "remove", &errno.into())),
+    }
+    // The attempt's directory goes with its last object; a room's or student's stays for the next.
+    if let ([.., parent, _], Some(attempt)) = (levels.as_slice(), dirs.last()) {
+        parent.prune(attempt);
+    }
+    Ok(())
 }
 
 /// The file of a key; none when it or a directory above it is not there.
@@ -256,6 +333,18 @@ fn probe(root: &Path) -> Result<Space, Fault> {
         free_bytes: stat.f_bavail * stat.f_frsize,
         total_bytes: stat.f_blocks * stat.f_frsize,
     })
+}
+
+fn sweep_all(root: &Path) -> usize {
+    let Ok(root) = Dir::root(root) else {
+        // Not made yet, or out of reach; the first archive tells.
+        return 0;
+    };
+    let probes = sweep(&root, 0);
+    match root.enter_if_there(SUBMISSIONS) {
+        Ok(Some(submissions)) => probes + sweep(&submissions, BELOW_SUBMISSIONS),
+        _ => probes,
+    }
 }
 
 /// Removes temporary files in `dir` and, `depth` levels deep, below it. What cannot be read is left to be told by

@@ -1,24 +1,30 @@
-//! The archive store: takes a seat's work as a tar stream, keeps it compressed, proves that it is there.
+//! Archives: takes a seat's work, keeps it packed in a store, proves that it is there, gives it back.
 //!
-//! Knows: streams, digests and where objects lie. Must not know: Docker, rooms' lives, or what a student's file means.
+//! Knows: streams, manifests, and where objects lie. Must not know: Docker, or rooms' lives.
 
+mod attempts;
+mod back;
+mod blocking;
 mod directory;
-mod pack;
-mod shape;
+mod feed;
+mod object;
+mod put;
+mod s3;
+mod store;
 mod tree;
 mod trouble;
-mod verify;
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
-use futures_util::Stream;
+pub use feed::{PIECES, Piece, Source, Supply};
+pub use object::{Object, Stop};
+pub use put::digest;
+pub use store::Store;
 
-use crate::domain::fault::Fault;
-use crate::domain::ids::{ArchiveId, SeatId};
-use crate::domain::names::archive_key;
-use crate::domain::proof::{ArchiveClaim, Stillness, VerifiedArchive};
-use directory::Directory;
+use crate::domain::ids::{ArchiveId, InstanceId, SeatId};
+use crate::domain::proof::{ArchiveKind, VerifyMode};
+use crate::domain::template::Selection;
+use crate::pack::packer::Compression;
 
 /// What an archive is about, before it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,27 +35,14 @@ pub struct Draft {
     pub seat: SeatId,
     /// Which opening of the room.
     pub session: u64,
-    /// The freeze epoch in which it is read.
+    /// The freeze epoch in which it is read; 0 for a snapshot.
     pub epoch: u64,
+    /// What it is taken for.
+    pub kind: ArchiveKind,
     /// When it is taken, Unix milliseconds.
     pub created_unix_ms: u64,
-}
-
-impl Draft {
-    fn claim(self, sums: pack::Sums) -> ArchiveClaim {
-        ArchiveClaim {
-            key: archive_key(&self.seat, &self.id),
-            id: self.id,
-            seat: self.seat,
-            session: self.session,
-            epoch: self.epoch,
-            bytes: sums.stored.bytes,
-            digest: sums.stored.digest,
-            content_bytes: sums.content.bytes,
-            content_digest: sums.content.digest,
-            created_unix_ms: self.created_unix_ms,
-        }
-    }
+    /// What of the work belongs to it.
+    pub selection: Selection,
 }
 
 /// Room in the store.
@@ -61,60 +54,36 @@ pub struct Space {
     pub total_bytes: u64,
 }
 
-/// Where archives go.
+/// How archives are made.
 #[derive(Debug, Clone)]
-pub enum Store {
-    /// Files below a directory of this host.
-    Directory(Directory),
+pub struct Manner {
+    /// Whose archives they are.
+    pub instance: InstanceId,
+    /// How hard zstd tries.
+    pub compression: Compression,
+    /// How they are proven.
+    pub verify: VerifyMode,
+    /// A private directory for manifests on their way and for notes of what was begun.
+    pub scratch: PathBuf,
 }
 
-impl Store {
-    /// A store of files below `root`, which is made when it is first needed.
+/// The archives of one instance in one store.
+#[derive(Debug, Clone)]
+pub struct Archives {
+    store: Store,
+    manner: Manner,
+}
+
+impl Archives {
+    /// Archives of this manner in that store.
     #[must_use]
-    pub fn directory(root: PathBuf) -> Self {
-        Self::Directory(Directory::new(root))
+    pub fn new(store: Store, manner: Manner) -> Self {
+        Self { store, manner }
     }
 
-    /// Stores a tar stream and tells what was sent. `progress` hears how many bytes of tar have come, often.
-    /// When it fails, or is dropped before it ends, nothing is left at the key.
-    ///
-    /// # Errors
-    /// The stream's own fault; [`FaultCode::Store`](crate::domain::fault::FaultCode::Store) when the stream is not a
-    /// whole tar, the key is taken, or the store cannot be written.
-    pub async fn put<S>(&self, draft: Draft, tar: S, progress: impl Fn(u64)) -> Result<ArchiveClaim, Fault>
-    where
-        S: Stream<Item = Result<Bytes, Fault>> + Send + Unpin,
-    {
-        match self {
-            Self::Directory(store) => store.put(draft, tar, progress).await,
-        }
-    }
-
-    /// Reads the stored object from beginning to end and compares it with the claim.
-    ///
-    /// # Errors
-    /// [`FaultCode::Mismatch`](crate::domain::fault::FaultCode::Mismatch) when it is missing or not what was sent,
-    /// [`FaultCode::Store`](crate::domain::fault::FaultCode::Store) when it cannot be read.
-    pub async fn verify(&self, claim: ArchiveClaim, stillness: Stillness) -> Result<VerifiedArchive, Fault> {
-        match self {
-            Self::Directory(store) => store.verify(claim, stillness).await,
-        }
-    }
-
-    /// Writes and removes a small file, and tells how much room there is.
-    ///
-    /// # Errors
-    /// [`FaultCode::Store`](crate::domain::fault::FaultCode::Store) when the store cannot be written.
-    pub async fn check(&self) -> Result<Space, Fault> {
-        match self {
-            Self::Directory(store) => store.check().await,
-        }
-    }
-
-    /// Removes what an agent that was killed left half-written, and tells how many files that were. Blocks.
-    pub fn sweep(&self) -> usize {
-        match self {
-            Self::Directory(store) => store.sweep(),
-        }
+    /// The store itself.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 }

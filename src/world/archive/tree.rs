@@ -32,6 +32,14 @@ impl Dir {
         Ok(Self { fd, path })
     }
 
+    /// The same; none when there is nothing yet.
+    pub(super) fn root_if_there(path: &Path) -> Result<Option<Self>, Fault> {
+        match path.try_exists() {
+            Ok(false) => Ok(None),
+            _ => Self::root(path).map(Some),
+        }
+    }
+
     /// The same, after making what is missing of it.
     pub(super) fn root_made(path: &Path) -> Result<Self, Fault> {
         make_durably(path).map_err(|error| trouble::of_place(path, "make", &error))?;
@@ -59,6 +67,26 @@ impl Dir {
             Err(errno) => return Err(self.refused(name, "make", errno)),
         }
         self.enter(name).map_err(|errno| self.refused(name, "open", errno))
+    }
+
+    /// Opens what `name` is if it is a directory; anything else that somebody put there is none.
+    pub(super) fn enter_directory(&self, name: &str) -> Result<Option<Self>, Fault> {
+        match self.enter(name) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(self.refused(name, "open", errno)),
+        }
+    }
+
+    /// The length of a plain file; none for everything else.
+    pub(super) fn plain_length(&self, name: &str) -> Result<Option<u64>, Fault> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                Ok(u64::try_from(stat.st_size).ok())
+            }
+            Ok(_) | Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.refused(name, "look at", errno)),
+        }
     }
 
     fn enter(&self, name: &str) -> Result<Self, Errno> {

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::shape::BadTar;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::SeatId;
 use crate::domain::proof::ArchiveClaim;
+use crate::pack::reader::BadTar;
 
 const KEPT: &str = "the workspace is kept and archived again";
 
@@ -56,6 +56,36 @@ pub(super) fn bad_stream(seat: &SeatId, why: BadTar, bytes: u64) -> Fault {
         format!("the work of {seat} {why} on its way to the store, after {bytes} bytes"),
         "It is read again; if it happens often, look at the engine's log",
     )
+}
+
+/// Something has an archive's key already.
+pub(super) fn taken(key: &str) -> Fault {
+    store(
+        format!("could not store {key}: something is there already, and archives are never overwritten"),
+        &format!("Look at what it is; {KEPT}"),
+    )
+}
+
+/// There is more than the template allows.
+pub(super) fn too_big(seat: &SeatId, max_bytes: u64) -> Fault {
+    let mib = max_bytes >> 20;
+    Fault::new(FaultCode::TooBig, format!("the work of {seat} is larger than the {mib} MiB that an archive may have"))
+        .hint("Raise `archive.max_size` in the room's template and reopen it, leave something out with `archive.exclude`, or make room in the seat")
+}
+
+/// What is to be stored is only another name of what is not.
+pub(super) fn tangled(seat: &SeatId, name: &str) -> Fault {
+    Fault::new(
+        FaultCode::Tangled,
+        format!("the work of {seat}: {name} is another name of a file that the template leaves out"),
+    )
+    .hint("It is read again with nothing left out")
+}
+
+/// The work itself cannot be read.
+pub(super) fn unreadable(seat: &SeatId, error: &io::Error) -> Fault {
+    Fault::new(FaultCode::Engine, format!("the work of {seat} cannot be read: {error}"))
+        .hint("It is read again; look at the kernel's log (dmesg) for the engine's disk")
 }
 
 /// The effect was called off, or the agent is stopping.

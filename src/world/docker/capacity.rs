@@ -102,7 +102,7 @@ mod tests {
     use bollard::models::Runtime;
 
     use super::*;
-    use crate::domain::template::Egress;
+    use crate::domain::template::{Autosave, Egress, Selection};
     use crate::world::docker::demo::STUDENT;
 
     fn template() -> Template {
@@ -124,6 +124,8 @@ mod tests {
             cap_add: Vec::new(),
             read_only: false,
             runtime: Some("runc".into()),
+            archive: Selection::default(),
+            autosave: Autosave::default(),
         }
     }
 

@@ -39,24 +39,48 @@ const IDLE_LIMIT: Duration = Duration::from_mins(1);
 /// A tar ends with two blocks of zeros.
 const END_MARK_BYTES: usize = 1024;
 
-/// A workspace that is being read as a tar stream, whose paths begin with `workspace/`. Dropping it removes its
-/// carrier as well as it can; [`Workspace::finish`] does it for certain.
+/// Bytes of the engine as they come.
+pub(super) type Download = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+
+/// A tree that is being read as a tar stream. Dropping it removes its carrier, if it has one of its own, as well as it
+/// can; [`Workspace::finish`] does it for certain.
 pub struct Workspace {
-    bytes: Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>,
+    docker: Docker,
+    bytes: Download,
     idle: Pin<Box<Sleep>>,
     end: EndMark,
-    carrier: Carrier,
+    carrier: Option<Carrier>,
 }
 
 impl std::fmt::Debug for Workspace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Workspace")
-            .field("carrier", &self.carrier.id)
+            .field("carrier", &self.carrier.as_ref().map(|carrier| &carrier.id))
             .finish_non_exhaustive()
     }
 }
 
 impl Workspace {
+    /// Reads what comes, watching for silence and for the end.
+    pub(super) fn stream(docker: &Docker, bytes: Download) -> Self {
+        Self {
+            docker: docker.clone(),
+            bytes,
+            idle: Box::pin(tokio::time::sleep(IDLE_LIMIT)),
+            end: EndMark::default(),
+            carrier: None,
+        }
+    }
+
+    /// Reads the workspace that a carrier mounts; its paths begin with `workspace/`.
+    pub(super) fn download(docker: &Docker, carrier: &Carrier) -> Result<Self, Fault> {
+        let options = DownloadFromContainerOptionsBuilder::new().path(MOUNT).build();
+        let bytes = docker
+            .client()?
+            .download_from_container(carrier.id.as_str(), Some(options));
+        Ok(Self::stream(docker, Box::pin(bytes)))
+    }
+
     /// Ends the reading and removes the carrier.
     ///
     /// # Errors
@@ -64,7 +88,10 @@ impl Workspace {
     pub async fn finish(self) -> Result<(), Fault> {
         let Self { bytes, carrier, .. } = self;
         drop(bytes);
-        carrier.remove().await
+        match carrier {
+            Some(carrier) => carrier.remove().await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -79,9 +106,7 @@ impl Stream for Workspace {
                 this.end.pass(&chunk);
                 Poll::Ready(Some(Ok(chunk)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                Poll::Ready(Some(Err(this.carrier.docker.broken("reading a workspace", error))))
-            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(this.docker.broken("reading a workspace", error)))),
             Poll::Ready(None) => Poll::Ready(this.end.missing().map(Err)),
             Poll::Pending => this.idle.poll_unpin(cx).map(|()| Some(Err(stalled()))),
         }
@@ -208,12 +233,15 @@ impl Docker {
     /// # Errors
     /// When there is no such workspace, or the engine fails.
     pub async fn workspace(&self, seat: &SeatId, session: u64) -> Result<Workspace, Fault> {
-        if !self.has_volume(seat, session).await? {
-            return Err(Fault::new(
-                FaultCode::Engine,
-                format!("{seat} has no workspace: its volume is gone"),
-            ));
-        }
+        let carrier = self.workspace_carrier(seat, session).await?;
+        let mut workspace = Workspace::download(self, &carrier)?;
+        workspace.carrier = Some(carrier);
+        Ok(workspace)
+    }
+
+    /// A carrier that mounts a seat's workspace, to be read only.
+    pub(super) async fn workspace_carrier(&self, seat: &SeatId, session: u64) -> Result<Carrier, Fault> {
+        self.need_volume(seat, session).await?;
         let volume = Mount {
             typ: Some(MountType::VOLUME),
             source: Some(self.inner.names.volume(seat, session)),
@@ -225,17 +253,7 @@ impl Docker {
             }),
             ..Default::default()
         };
-        let carrier = self.carrier(seat, session, CARRIER_IMAGE, Some(volume)).await?;
-        let options = DownloadFromContainerOptionsBuilder::new().path(MOUNT).build();
-        let bytes = self
-            .client()?
-            .download_from_container(carrier.id.as_str(), Some(options));
-        Ok(Workspace {
-            bytes: Box::pin(bytes),
-            idle: Box::pin(tokio::time::sleep(IDLE_LIMIT)),
-            end: EndMark::default(),
-            carrier,
-        })
+        self.carrier(seat, session, CARRIER_IMAGE, Some(volume)).await
     }
 
     /// Makes a carrier, and the image for it when that is what is missing.

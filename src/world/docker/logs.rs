@@ -14,7 +14,7 @@ use crate::domain::ids::ContainerId;
 const LINES_WAITING: usize = 256;
 
 impl Docker {
-    /// A container's log from its last `tail` lines on, both outputs mixed; ends at its end, or with the container
+    /// A container's log from its last `tail` lines on, or the whole of it, both outputs mixed; ends at its end, or with the container
     /// when it is followed, or with the fault that broke it off. Dropping the receiver ends the reading.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ impl Docker {
     pub async fn logs(
         &self,
         id: &ContainerId,
-        tail: u32,
+        tail: Option<u32>,
         follow: bool,
     ) -> Result<mpsc::Receiver<Result<Bytes, Fault>>, Fault> {
         if self.look(id).await?.is_none() {
@@ -32,7 +32,9 @@ impl Docker {
             ));
         }
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).follow(follow);
-        let options = options.tail(&tail.to_string()).build();
+        let options = options
+            .tail(&tail.map_or("all".into(), |lines| lines.to_string()))
+            .build();
         let mut lines = Box::pin(self.client()?.logs(id.as_str(), Some(options)));
         let (sender, receiver) = mpsc::channel(LINES_WAITING);
         let docker = self.clone();

@@ -9,6 +9,7 @@ mod capacity;
 mod carrier;
 mod connect;
 pub mod demo;
+mod elsewhere;
 mod errors;
 mod events;
 mod evidence;
@@ -26,6 +27,7 @@ mod shell;
 mod spec;
 mod starter;
 mod stats;
+mod work;
 mod workspace_owner;
 
 use std::collections::HashMap;
@@ -41,6 +43,7 @@ pub use carrier::{CARRIER_IMAGE, Workspace};
 pub use events::EngineEvent;
 pub use shell::{Shell, ShellInput};
 pub use stats::RawStats;
+pub use work::{Parts, Work};
 
 /// What the adapter needs to know.
 #[derive(Debug, Clone)]

@@ -4,19 +4,20 @@
 //! taken; anything doubtful is [`FaultCode::Thawed`] and leaves the workspace. No call here is forced.
 
 use bollard::query_parameters::{InspectContainerOptions, RemoveContainerOptions, RemoveVolumeOptions};
-use futures_util::TryStreamExt;
-use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 
 use super::errors::OrGone;
 use super::evidence::{Watch, nanoseconds, started_after, thawed_before_kill};
 use super::hold::foreign;
-use super::spec::{hex, owner};
+use super::spec::owner;
+use super::work::Parts;
 use super::{Docker, carrier};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{ContainerId, SeatId};
 use crate::domain::names::Kind;
 use crate::domain::proof::{Discard, Stillness, VerifiedArchive, Warrant};
 use crate::domain::seen::{ContainerSeen, RunState};
+use crate::world::archive::digest;
 
 impl Docker {
     /// Removes a seat's container, never its workspace. With a verified archive the container must still be as the
@@ -64,6 +65,7 @@ impl Docker {
             return Err(thawed(seat, &format!("the engine tells of a {what} before its end")));
         }
         let died_ns = history.last().map_or(looked_ns, |event| event.at_ns);
+        self.unchanged_elsewhere(archive).await?;
         self.remove_down(seat, id, &mut watch, died_ns).await
     }
 
@@ -74,17 +76,36 @@ impl Docker {
     /// or mounted it elsewhere. So this is done last, when no container is left to write.
     async fn unchanged(&self, archive: &VerifiedArchive) -> Result<(), Fault> {
         let claim = archive.claim();
-        let mut workspace = self.workspace(&claim.seat, claim.session).await?;
-        let (mut hasher, mut bytes) = (Sha256::new(), 0);
-        while let Some(chunk) = workspace.try_next().await? {
-            hasher.update(&chunk);
-            bytes += chunk.len() as u64;
-        }
-        workspace.finish().await?;
-        if bytes != claim.content_bytes || hex(&hasher.finalize()) != claim.content_digest {
+        let (workspace, _) = self.digest(archive, Parts::Workspace).await?;
+        if workspace != claim.content_digest {
             return Err(thawed(&claim.seat, "its workspace is not as it was read"));
         }
         Ok(())
+    }
+
+    /// What changed outside the workspace, once more: the container is down, and with it this would go.
+    async fn unchanged_elsewhere(&self, archive: &VerifiedArchive) -> Result<(), Fault> {
+        let claim = archive.claim();
+        let (_, elsewhere) = self.digest(archive, Parts::Elsewhere).await?;
+        if elsewhere != claim.extent.elsewhere_digest {
+            return Err(thawed(
+                &claim.seat,
+                "its files outside the workspace are not as they were read",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn digest(&self, archive: &VerifiedArchive, parts: Parts) -> Result<(String, Option<String>), Fault> {
+        let claim = archive.claim();
+        let selection = &claim.extent.selection;
+        let work = self.work(&claim.seat, claim.session, parts).await?;
+        let (to, supply) = mpsc::channel(1);
+        let (digest, supplied) = tokio::join!(digest(&claim.seat, selection, supply), work.supply(selection, to));
+        if let Err(fault) = supplied {
+            tracing::warn!(%fault, "a carrier is left for the next list");
+        }
+        digest
     }
 
     async fn remove_stopped(&self, archive: &VerifiedArchive, id: &ContainerId) -> Result<(), Fault> {
@@ -93,6 +114,7 @@ impl Docker {
         let looked = self.engine_time().await?;
         let mut watch = self.watch(id, &looked)?;
         self.agreeing(archive, id).await?;
+        self.unchanged_elsewhere(archive).await?;
         self.remove_down(&archive.claim().seat, id, &mut watch, nanoseconds(&looked))
             .await
     }

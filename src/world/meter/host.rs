@@ -29,11 +29,11 @@ impl HostMeter {
         Self { proc, previous }
     }
 
-    /// One sample. `disk` is a path on the file system whose room is wanted; it need not be there yet. CPU is 0 in the
+    /// One sample. `disk` is a path on the file system whose room is wanted, if any; it need not be there yet. CPU is 0 in the
     /// first sample, and whatever cannot be read is 0.
-    pub fn sample(&mut self, disk: &Path) -> HostFigures {
+    pub fn sample(&mut self, disk: Option<&Path>) -> HostFigures {
         let (memory_used_bytes, memory_total_bytes) = self.memory().unwrap_or_default();
-        let (disk_free_bytes, disk_total_bytes) = room(disk).unwrap_or_default();
+        let (disk_free_bytes, disk_total_bytes) = disk.and_then(room).unwrap_or_default();
         HostFigures {
             cpu_percent: self.cpu().unwrap_or_default(),
             memory_used_bytes,
@@ -81,7 +81,7 @@ mod tests {
         write("stat", "cpu  100 0 0 100 0 0 0 0 0 0\n");
         write("meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 400 kB\n");
         let mut meter = HostMeter::new(dir.path().into());
-        let first = meter.sample(Path::new("/not/made/yet"));
+        let first = meter.sample(Some(Path::new("/not/made/yet")));
         assert!(first.cpu_percent.abs() < 0.01);
         assert_eq!(
             (first.memory_used_bytes, first.memory_total_bytes),
@@ -89,14 +89,17 @@ mod tests {
         );
         assert!(first.disk_total_bytes > 0 && first.disk_free_bytes <= first.disk_total_bytes);
         write("stat", "cpu  175 0 0 100 25 0 0 0 0 0\n");
-        assert!((meter.sample(Path::new("/")).cpu_percent - 75.0).abs() < 0.01);
+        assert!((meter.sample(Some(Path::new("/"))).cpu_percent - 75.0).abs() < 0.01);
         write("stat", "cpu  175 0 0 100 25 0 0 0 0 0\n");
-        assert!(meter.sample(Path::new("/")).cpu_percent.abs() < 0.01, "no time passed");
+        assert!(
+            meter.sample(Some(Path::new("/"))).cpu_percent.abs() < 0.01,
+            "no time passed"
+        );
     }
 
     #[test]
     fn an_unreadable_host_is_zero_not_a_panic() {
-        let figures = HostMeter::new("/nonexistent".into()).sample(Path::new("/"));
+        let figures = HostMeter::new("/nonexistent".into()).sample(Some(Path::new("/")));
         assert_eq!((figures.cpu_percent, figures.memory_total_bytes), (0.0, 0));
     }
 }

@@ -1,0 +1,104 @@
+//! Archiving one seat: its work is read, packed and sent, and how far that is is told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::clock;
+use super::perform::{Tell, cancelled};
+use super::world::World;
+use crate::domain::effect::{ArchiveOrder, Yield};
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::proof::{ArchiveClaim, ArchiveKind};
+use crate::domain::template::Selection;
+use crate::world::archive::Draft;
+use crate::world::docker::{Parts, Work};
+
+/// How often it is told how far a reading is.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+
+impl World {
+    pub(super) async fn archive(&self, order: ArchiveOrder, tell: Tell) -> Result<Yield, Fault> {
+        let transfers = Arc::clone(&self.transfers);
+        let _permit = transfers.acquire_owned().await.map_err(|_| cancelled())?;
+        let work = self.docker.work(&order.seat, order.session, Parts::All).await?;
+        let stored = self.store_work(&order, work, ArchiveKind::Closing, &tell).await;
+        match stored {
+            Err(fault) if fault.code == FaultCode::Tangled => Box::pin(self.archive_untangled(order, &tell)).await,
+            stored => stored,
+        }
+        .map(Yield::Stored)
+    }
+
+    /// A file that belongs to the work is another name of one that is left out, and the engine gives its content once:
+    /// then nothing is left out.
+    async fn archive_untangled(&self, mut order: ArchiveOrder, tell: &Tell) -> Result<ArchiveClaim, Fault> {
+        order.selection = Selection {
+            include: Vec::new(),
+            exclude: Vec::new(),
+            ..order.selection
+        };
+        let work = self.docker.work(&order.seat, order.session, Parts::All).await?;
+        self.store_work(&order, work, ArchiveKind::Closing, tell).await
+    }
+
+    pub(super) async fn store_work(
+        &self,
+        order: &ArchiveOrder,
+        work: Work,
+        kind: ArchiveKind,
+        tell: &Tell,
+    ) -> Result<ArchiveClaim, Fault> {
+        let draft = draft(order, kind)?;
+        let progress = Arc::new(AtomicU64::new(0));
+        let (to, supply) = mpsc::channel(1);
+        let log = work.log().await;
+        let put = self.archives.put(draft, log, supply, Arc::clone(&progress));
+        let both = async { tokio::join!(put, work.supply(&order.selection, to)) };
+        let (stored, supplied) = tokio::select! {
+            both = both => both,
+            () = tell_progress(&progress, tell) => return Err(cancelled()),
+        };
+        if let Err(fault) = supplied {
+            tracing::warn!(%fault, "a carrier is left for the next list");
+        }
+        stored
+    }
+}
+
+fn draft(order: &ArchiveOrder, kind: ArchiveKind) -> Result<Draft, Fault> {
+    let created_unix_ms = clock::unix_ms();
+    let id = clock::new_archive_id(created_unix_ms).ok_or_else(|| {
+        let text = "the host's clock shows a time that no archive can have";
+        Fault::new(FaultCode::Store, text)
+    })?;
+    Ok(Draft {
+        id,
+        seat: order.seat.clone(),
+        session: order.session,
+        epoch: order.epoch,
+        kind,
+        created_unix_ms,
+        selection: order.selection.clone(),
+    })
+}
+
+/// Tells bytes and rate, for ever.
+async fn tell_progress(progress: &AtomicU64, tell: &Tell) {
+    let began = Instant::now();
+    let mut ticks = tokio::time::interval(TELL_EVERY);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let bytes = progress.load(Ordering::Relaxed);
+        let rate = bytes as f64 / began.elapsed().as_secs_f64();
+        tell(format!(
+            "{} MiB read, {:.0} MiB/s",
+            bytes >> 20,
+            rate / f64::from(1 << 20)
+        ));
+    }
+}

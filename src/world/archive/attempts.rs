@@ -1,0 +1,131 @@
+//! Notes of the archives that were begun, so that one that came to nothing leaves nothing in the store.
+//!
+//! A note is a small file in the scratch directory. It is written before the first object, and removed when the ledger
+//! has the archive or its objects are gone. An attempt is only ever taken away when it is not whole, or when a later
+//! archive of the same seat is recorded: the unrecorded one may be all that there is.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+use super::{Archives, Draft, trouble};
+use crate::domain::fault::Fault;
+use crate::domain::ids::{ArchiveId, SeatId};
+use crate::domain::names::{ArchivePart, part_key};
+
+/// How the files of notes end.
+const SUFFIX: &str = ".attempt.json";
+/// The objects of an archive in the order in which they go: what makes it whole goes first.
+const PARTS: [ArchivePart; 3] = [ArchivePart::Manifest, ArchivePart::Workspace, ArchivePart::Log];
+
+/// An archive that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Attempt {
+    id: ArchiveId,
+    seat: SeatId,
+    session: u64,
+}
+
+impl Archives {
+    /// Notes that an archive is begun. The note is locked until the result is dropped, so that no sweep takes what is
+    /// still being sent.
+    ///
+    /// An id that has objects already is refused before anything is touched: they may be all that there is.
+    pub(super) async fn begin(&self, draft: &Draft) -> Result<File, Fault> {
+        for part in PARTS {
+            let key = part_key(&draft.seat, &draft.id, part);
+            if self.store.length(&key).await?.is_some() {
+                return Err(trouble::taken(&key));
+            }
+        }
+        let attempt = Attempt {
+            id: draft.id.clone(),
+            seat: draft.seat.clone(),
+            session: draft.session,
+        };
+        let path = self.note(&draft.id);
+        let write = || -> io::Result<File> {
+            fs::create_dir_all(&self.manner.scratch)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)?;
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+            file.write_all(&serde_json::to_vec(&attempt)?)?;
+            file.sync_all()?;
+            Ok(file)
+        };
+        write().map_err(|error| trouble::of_place(&path, "write", &error))
+    }
+
+    /// Takes away what an attempt left, as well as it can; what cannot be reached now is taken by a later tidying.
+    pub(super) async fn abandon(&self, seat: &SeatId, id: &ArchiveId) {
+        for part in PARTS {
+            if let Err(fault) = self.store.remove(&part_key(seat, id, part)).await {
+                tracing::debug!(%fault, archive = %id, "an attempt stays in the store for now");
+                return;
+            }
+        }
+        let _ = fs::remove_file(self.note(id));
+    }
+
+    /// An archive of that seat and opening is in the ledger: earlier attempts at it are of no use any more.
+    pub async fn tidy(&self, seat: &SeatId, session: u64, recorded: &ArchiveId) {
+        let _ = fs::remove_file(self.note(recorded));
+        for attempt in self.attempts() {
+            let earlier = attempt.id < *recorded && !self.is_live(&attempt.id);
+            if attempt.seat == *seat && attempt.session == session && earlier {
+                self.abandon(seat, &attempt.id).await;
+            }
+        }
+    }
+
+    /// At the start of an agent: forgets the notes of archives that the ledger has, and takes away what is not whole.
+    /// Tells how many attempts went.
+    pub async fn sweep(&self, now_unix_ms: u64, recorded: impl Fn(&ArchiveId) -> bool + Send) -> usize {
+        let mut swept = self.store.sweep(now_unix_ms).await;
+        for attempt in self.attempts() {
+            if recorded(&attempt.id) {
+                let _ = fs::remove_file(self.note(&attempt.id));
+                continue;
+            }
+            if self.is_live(&attempt.id) {
+                continue;
+            }
+            let manifest = part_key(&attempt.seat, &attempt.id, ArchivePart::Manifest);
+            if let Ok(None) = self.store.length(&manifest).await {
+                self.abandon(&attempt.seat, &attempt.id).await;
+                swept += 1;
+            }
+        }
+        swept
+    }
+
+    fn is_live(&self, id: &ArchiveId) -> bool {
+        let note = File::open(self.note(id));
+        note.is_ok_and(|note| rustix::fs::flock(&note, FlockOperation::NonBlockingLockShared).is_err())
+    }
+
+    fn note(&self, id: &ArchiveId) -> PathBuf {
+        self.manner.scratch.join(format!("{id}{SUFFIX}"))
+    }
+
+    fn attempts(&self) -> Vec<Attempt> {
+        let Ok(found) = fs::read_dir(&self.manner.scratch) else {
+            // Not made yet: nothing was begun.
+            return Vec::new();
+        };
+        let notes = found
+            .flatten()
+            .filter(|file| file.file_name().to_string_lossy().ends_with(SUFFIX));
+        notes
+            .filter_map(|file| serde_json::from_slice(&fs::read(file.path()).ok()?).ok())
+            .collect()
+    }
+}

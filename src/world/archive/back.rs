@@ -1,0 +1,142 @@
+//! Reading back: the proof that an archive is stored, and its content for people.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, Write};
+
+use super::object::Stop;
+use super::{Archives, trouble};
+use crate::domain::fault::Fault;
+use crate::domain::names::{ArchivePart, part_key};
+use crate::domain::proof::{ArchiveClaim, Readback, Stillness, Stored, VerifiedArchive, VerifyMode};
+use crate::pack::check::{Compared, compare};
+use crate::pack::manifest::{self, Head};
+use crate::pack::sum::Summed;
+
+impl Archives {
+    /// Reads every object of an archive from beginning to end, and compares it with what was sent.
+    ///
+    /// # Errors
+    /// [`FaultCode::Mismatch`](crate::domain::fault::FaultCode::Mismatch) when an object is missing or not what was
+    /// sent, [`FaultCode::Store`](crate::domain::fault::FaultCode::Store) when one cannot be read.
+    pub async fn verify(&self, claim: ArchiveClaim, stillness: Stillness) -> Result<VerifiedArchive, Fault> {
+        let back = self.read_back(&claim).await?;
+        VerifiedArchive::prove(claim, stillness, &back)
+    }
+
+    /// The same without a freeze: for snapshots, and for archives of seats that are gone.
+    ///
+    /// # Errors
+    /// As [`Archives::verify`].
+    pub async fn scrub(&self, claim: &ArchiveClaim) -> Result<VerifyMode, Fault> {
+        claim.compare(&self.read_back(claim).await?)
+    }
+
+    async fn read_back(&self, claim: &ArchiveClaim) -> Result<Readback, Fault> {
+        if part_key(&claim.seat, &claim.id, ArchivePart::Workspace) != claim.key {
+            return Err(trouble::mismatch(claim, "is recorded under another archive's key"));
+        }
+        let log = match claim.extent.log {
+            Some(_) => Some(self.sum_of(claim, ArchivePart::Log).await?),
+            None => None,
+        };
+        let (workspace, manifest, content) = match self.manner.verify {
+            VerifyMode::Checksum => {
+                let workspace = self.sum_of(claim, ArchivePart::Workspace).await?;
+                (workspace, self.sum_of(claim, ArchivePart::Manifest).await?, None)
+            }
+            VerifyMode::Full => {
+                let (file, manifest) = self.fetch_manifest(claim).await?;
+                if manifest != claim.extent.manifest {
+                    return Err(trouble::mismatch(
+                        claim,
+                        "came back different: its manifest is not the one that was sent",
+                    ));
+                }
+                let compared = self.unpack(claim, file).await?;
+                (compared.stored.into(), manifest, Some(compared.content))
+            }
+        };
+        Ok(Readback {
+            workspace,
+            manifest,
+            log,
+            content,
+        })
+    }
+
+    /// Length and digest of one object.
+    async fn sum_of(&self, claim: &ArchiveClaim, part: ArchivePart) -> Result<Stored, Fault> {
+        let work = |bytes: &mut dyn Read| {
+            let mut summed = Summed::new(bytes);
+            io::copy(&mut summed, &mut io::sink())?;
+            Ok(Stored::from(summed.finish()))
+        };
+        Self::need(
+            claim,
+            part,
+            self.store.read(&part_key(&claim.seat, &claim.id, part), work).await,
+        )
+    }
+
+    /// The manifest as a file without a name, at its beginning.
+    async fn fetch_manifest(&self, claim: &ArchiveClaim) -> Result<(File, Stored), Fault> {
+        let mut spool = self.spool()?;
+        let work = move |bytes: &mut dyn Read| {
+            let mut summed = Summed::new(bytes);
+            io::copy(&mut summed, &mut spool)?;
+            spool.rewind()?;
+            Ok((spool, Stored::from(summed.finish())))
+        };
+        let key = part_key(&claim.seat, &claim.id, ArchivePart::Manifest);
+        Self::need(claim, ArchivePart::Manifest, self.store.read(&key, work).await)
+    }
+
+    async fn unpack(&self, claim: &ArchiveClaim, manifest: File) -> Result<Compared, Fault> {
+        let about = claim.clone();
+        let work = move |bytes: &mut dyn Read| {
+            let mut manifest = manifest::Reader::new(BufReader::new(manifest))
+                .map_err(|error| trouble::mismatch(&about, &format!("came back different: {error}")))?;
+            let head = Head::of(&about, &manifest.head().instance);
+            if *manifest.head() != head {
+                return Err(
+                    trouble::mismatch(&about, "came back different: its manifest tells of another archive").into(),
+                );
+            }
+            compare(bytes, &mut manifest, about.content_bytes)
+                .map_err(|what| Stop::Fault(trouble::mismatch(&about, &what)))
+        };
+        Self::need(claim, ArchivePart::Workspace, self.store.read(&claim.key, work).await)
+    }
+
+    fn need<T>(claim: &ArchiveClaim, part: ArchivePart, read: Result<Option<T>, Fault>) -> Result<T, Fault> {
+        read?.ok_or_else(|| {
+            let name = part.file_name();
+            trouble::mismatch(claim, &format!("is missing from the store ({name})"))
+        })
+    }
+}
+
+impl Archives {
+    /// Copies one object of an archive to `out`, unpacked where it is packed.
+    ///
+    /// # Errors
+    /// When it is missing, or the store or `out` fails.
+    pub async fn copy<W>(&self, claim: &ArchiveClaim, part: ArchivePart, mut out: W) -> Result<(), Fault>
+    where
+        W: Write + Send + 'static,
+    {
+        let work = move |bytes: &mut dyn Read| {
+            match part {
+                ArchivePart::Manifest => io::copy(bytes, &mut out)?,
+                ArchivePart::Workspace | ArchivePart::Log => io::copy(&mut zstd::Decoder::new(bytes)?, &mut out)?,
+            };
+            out.flush()?;
+            Ok(())
+        };
+        Self::need(
+            claim,
+            part,
+            self.store.read(&part_key(&claim.seat, &claim.id, part), work).await,
+        )
+    }
+}

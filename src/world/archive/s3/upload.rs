@@ -1,0 +1,317 @@
+//! Writing an object: small ones in one piece, larger ones part by part, in constant memory.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use s3::serde_types::Part;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::super::blocking::blocking;
+use super::super::object::Stop;
+use super::super::trouble::called_off;
+use super::S3;
+use super::trouble::{Kind, Trouble, fault};
+use crate::domain::fault::Fault;
+
+/// S3 takes no more parts of one object.
+const PARTS_MAX: u32 = 10_000;
+/// Bytes of a part that are handed to the network at once: how finely progress is seen.
+const PIECE: usize = 64 * 1024;
+
+/// A piece of an object.
+enum Piece {
+    /// One that others follow.
+    Full(Bytes),
+    /// The last, which may be empty.
+    Last(Bytes),
+}
+
+/// Cuts what is written into pieces of one size.
+struct Cutter {
+    size: usize,
+    full: Vec<u8>,
+    to: mpsc::Sender<Piece>,
+}
+
+impl Cutter {
+    fn send(&mut self, last: bool) -> io::Result<()> {
+        let bytes = Bytes::from(std::mem::take(&mut self.full));
+        let piece = if last { Piece::Last(bytes) } else { Piece::Full(bytes) };
+        self.to
+            .blocking_send(piece)
+            .map_err(|_| io::Error::other("the store does not take it"))
+    }
+}
+
+impl Write for Cutter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Only when more comes is a full piece not the last one.
+        if self.full.len() == self.size {
+            self.send(false)?;
+        }
+        if self.full.capacity() == 0 {
+            self.full.reserve_exact(self.size.min(bytes.len().max(PIECE)));
+        }
+        if self.full.len() + bytes.len() > self.full.capacity() {
+            self.full.reserve_exact(self.size - self.full.len());
+        }
+        let count = bytes.len().min(self.size - self.full.len());
+        self.full.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// See [`S3::write`].
+pub(super) async fn write<T, F>(store: &S3, key: &str, work: F) -> Result<T, Fault>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut dyn Write) -> Result<T, Stop> + Send + 'static,
+{
+    let (to, pieces) = mpsc::channel(1);
+    let size = usize::try_from(store.inner.settings.part_bytes).unwrap_or(usize::MAX);
+    let worked = blocking(move |_| {
+        let full = Vec::new();
+        let mut cutter = Cutter { size, full, to };
+        Ok(work(&mut cutter).and_then(|result| {
+            cutter.send(true)?;
+            Ok(result)
+        }))
+    });
+    let (worked, sent) = tokio::join!(worked, send(store, key, pieces));
+    let failed = |trouble| fault(&store.inner.settings, "store", key, trouble);
+    match (worked?, sent) {
+        (Ok(result), Ok(true)) => Ok(result),
+        // The store's own word comes first: the work only saw that nobody took what it wrote.
+        (_, Err(trouble)) => Err(failed(trouble)),
+        (Err(Stop::Fault(fault)), Ok(_)) => Err(fault),
+        (Err(Stop::Io(error)), Ok(_)) => Err(failed(Trouble::passing(error.to_string()))),
+        (Ok(_), Ok(false)) => Err(called_off()),
+    }
+}
+
+/// Sends what comes; false when the work ended without a last piece, and then nothing is left.
+async fn send(store: &S3, key: &str, mut pieces: mpsc::Receiver<Piece>) -> Result<bool, Trouble> {
+    let bytes = match pieces.recv().await {
+        None => return Ok(false),
+        Some(Piece::Full(bytes)) => return Upload::begin(store, key).await?.run(bytes, pieces).await,
+        Some(Piece::Last(bytes)) => bytes,
+    };
+    let length = bytes.len() as u64;
+    let put = store.again(|| async {
+        let url = store.put_url(key, None).await?;
+        put(store, &url, bytes.clone()).await
+    });
+    put.await?;
+    confirm(store, key, length).await?;
+    Ok(true)
+}
+
+/// The object must be there, as long as what was sent; else it goes.
+async fn confirm(store: &S3, key: &str, length: u64) -> Result<(), Trouble> {
+    let found = store.head(key).await?;
+    if found == Some(length) {
+        return Ok(());
+    }
+    let _ = store.delete(key).await;
+    Err(Trouble::permanent(match found {
+        None => "it took the object and does not have it".to_owned(),
+        Some(found) => format!("it took {length} bytes and has {found}"),
+    }))
+}
+
+/// A multipart upload. Dropping it before its end aborts it.
+struct Upload {
+    store: S3,
+    key: String,
+    id: String,
+    over: bool,
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        // Without a runtime the note in the journal does it at the next start.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (store, key, id) = (self.store.clone(), self.key.clone(), self.id.clone());
+            runtime.spawn(async move { give_up(&store, &key, &id).await });
+        }
+    }
+}
+
+async fn give_up(store: &S3, key: &str, id: &str) {
+    match store.abort(key, id).await {
+        Ok(()) => store.inner.journal.forget(id),
+        Err(trouble) => tracing::warn!(%trouble, key, "an unfinished upload stays until the next start"),
+    }
+}
+
+impl Upload {
+    async fn begin(store: &S3, key: &str) -> Result<Self, Trouble> {
+        let id = store.initiate(key).await?;
+        let upload = Self {
+            store: store.clone(),
+            key: key.to_owned(),
+            id,
+            over: false,
+        };
+        let noted = store.inner.journal.note(key, &upload.id);
+        noted.map_err(|error| Trouble::permanent(format!("the upload could not be noted: {error}")))?;
+        Ok(upload)
+    }
+
+    async fn run(mut self, first: Bytes, pieces: mpsc::Receiver<Piece>) -> Result<bool, Trouble> {
+        let sent = self.send_all(first, pieces).await;
+        let Ok(Some((parts, length))) = sent else {
+            self.over = true;
+            give_up(&self.store, &self.key, &self.id).await;
+            return sent.map(|_| false);
+        };
+        self.finish(&parts, length).await?;
+        Ok(true)
+    }
+
+    /// The parts and their length together; none when the work ended without a last piece.
+    async fn send_all(
+        &self,
+        first: Bytes,
+        mut pieces: mpsc::Receiver<Piece>,
+    ) -> Result<Option<(Vec<Part>, u64)>, Trouble> {
+        let most = self.store.inner.settings.parts_in_flight as usize;
+        let (mut sending, mut parts, mut length) = (JoinSet::new(), Vec::new(), 0);
+        let (mut next, mut number) = (Some(Piece::Full(first)), 0);
+        while let Some(piece) = next {
+            let (bytes, last) = match piece {
+                Piece::Full(bytes) => (bytes, false),
+                Piece::Last(bytes) => (bytes, true),
+            };
+            length += bytes.len() as u64;
+            number += 1;
+            if number > PARTS_MAX {
+                return Err(Trouble::permanent(format!(
+                    "S3 takes {PARTS_MAX} parts of an object and no more: raise [archive.s3] part_size"
+                )));
+            }
+            while sending.len() >= most {
+                parts.push(joined(sending.join_next().await)?);
+            }
+            // The part's bytes are let go when it is sent: what is in memory is what is in flight.
+            if !(last && bytes.is_empty()) {
+                sending.spawn(send_part(
+                    self.store.clone(),
+                    self.key.clone(),
+                    self.id.clone(),
+                    number,
+                    bytes,
+                ));
+            }
+            next = if last { None } else { pieces.recv().await };
+            if next.is_none() && !last {
+                return Ok(None);
+            }
+        }
+        while !sending.is_empty() {
+            parts.push(joined(sending.join_next().await)?);
+        }
+        parts.sort_by_key(|part| part.part_number);
+        Ok(Some((parts, length)))
+    }
+
+    /// Completes the upload. An answer that was lost may have been a yes: the object decides.
+    async fn finish(&mut self, parts: &[Part], length: u64) -> Result<(), Trouble> {
+        let completed = self.store.complete(&self.key, &self.id, parts).await;
+        let doubtful = match completed {
+            Err(trouble) if matches!(trouble.kind, Kind::Passing | Kind::Missing) => {
+                if self.store.head(&self.key).await? != Some(length) {
+                    return Err(trouble);
+                }
+                true
+            }
+            other => other.map(|()| false)?,
+        };
+        tracing::debug!(key = self.key, doubtful, "an upload is complete");
+        self.over = true;
+        self.store.inner.journal.forget(&self.id);
+        confirm(&self.store, &self.key, length).await
+    }
+}
+
+fn joined(part: Option<Result<Result<Part, Trouble>, tokio::task::JoinError>>) -> Result<Part, Trouble> {
+    match part {
+        Some(Ok(result)) => result,
+        _ => Err(Trouble::passing("sending a part was called off")),
+    }
+}
+
+async fn send_part(store: S3, key: String, id: String, part_number: u32, bytes: Bytes) -> Result<Part, Trouble> {
+    let sent = store.again(|| async {
+        let url = store.put_url(&key, Some((&id, part_number))).await?;
+        let etag = put(&store, &url, bytes.clone()).await?;
+        etag.ok_or_else(|| Trouble::permanent("it gave a part no ETag"))
+    });
+    let etag = sent.await?;
+    Ok(Part { etag, part_number })
+}
+
+/// Puts bytes to a URL as long as they move, and tells the tag that it was given.
+async fn put(store: &S3, url: &str, bytes: Bytes) -> Result<Option<String>, Trouble> {
+    let length = bytes.len();
+    let moved = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&moved);
+    let pieces = stream::unfold(bytes, move |mut left| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        let piece = left.split_to(left.len().min(PIECE));
+        std::future::ready((!piece.is_empty()).then_some((Ok::<_, io::Error>(piece), left)))
+    });
+    let request = store
+        .inner
+        .data
+        .put(url)
+        .header(reqwest::header::CONTENT_LENGTH, length);
+    let request = if length == 0 {
+        request
+    } else {
+        request.body(reqwest::Body::wrap_stream(pieces))
+    };
+    let answer = while_moving(request.send(), &moved, store.idle()).await??;
+    let status = answer.status();
+    let etag = answer.headers().get(reqwest::header::ETAG);
+    let etag = etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+    if status.is_success() {
+        return Ok(etag);
+    }
+    let body = tokio::time::timeout(store.idle(), answer.text()).await;
+    Err(Trouble::of_answer(
+        status.as_u16(),
+        &body.ok().and_then(Result::ok).unwrap_or_default(),
+    ))
+}
+
+/// Waits for an answer as long as bytes move, and `idle` after the last did.
+async fn while_moving<T>(answer: impl Future<Output = T>, moved: &AtomicU64, idle: Duration) -> Result<T, Trouble> {
+    tokio::pin!(answer);
+    let (mut last, mut since) = (moved.load(Ordering::Relaxed), Instant::now());
+    loop {
+        match tokio::time::timeout_at(since + idle, &mut answer).await {
+            Ok(answer) => return Ok(answer),
+            Err(_) if moved.load(Ordering::Relaxed) != last => {
+                (last, since) = (moved.load(Ordering::Relaxed), Instant::now());
+            }
+            Err(_) => {
+                let seconds = idle.as_secs();
+                return Err(Trouble::passing(format!("it took no byte for {seconds} s")));
+            }
+        }
+    }
+}
