@@ -7,7 +7,7 @@ LABTOP := $(TARGET)/release/labtop
 # rustup puts cargo here; a shell of root's often does not look there.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo demo-down test lint bench build release install uninstall setup-build
+.PHONY: help demo demo-down test test-garage lint bench build release install uninstall setup-build
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -24,6 +24,12 @@ test: ## get this machine ready and run every test
 	@scripts/setup test
 	$(CARGO) test --locked $(ARGS); status=$$?; \
 	docker image prune --all --force --filter label=io.labtop.image=labtop-test >/dev/null 2>&1; exit $$status
+
+test-garage: ## run the S3 tests against a Garage (or another server) that you have: LABTOP_TEST_S3_*
+	@test -n "$$LABTOP_TEST_S3_ENDPOINT" || { \
+	echo "test-garage: needs a running S3 server: set LABTOP_TEST_S3_ENDPOINT, _BUCKET, _ACCESS_KEY, _SECRET_KEY and, unless it is \"garage\", _REGION"; \
+	echo "test-garage: Garage itself: cargo install garage, then https://garagehq.deuxfleurs.fr/documentation/quick-start/"; exit 1; }
+	$(CARGO) test --locked --test archive_s3 stores_and_gives_back
 
 lint: ## formatting, lints, licences and banned crates
 	@scripts/setup lint

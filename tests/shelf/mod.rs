@@ -1,4 +1,5 @@
 //! Archives in a store of a test's own, fed with tar streams.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::path::Path;
 use std::sync::Arc;

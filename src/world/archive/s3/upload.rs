@@ -16,7 +16,7 @@ use super::super::blocking::blocking;
 use super::super::object::Stop;
 use super::super::trouble::called_off;
 use super::S3;
-use super::trouble::{Kind, Trouble, fault};
+use super::trouble::{Trouble, fault};
 use crate::domain::fault::Fault;
 
 /// S3 takes no more parts of one object.
@@ -172,14 +172,16 @@ impl Upload {
     }
 
     async fn run(mut self, first: Bytes, pieces: mpsc::Receiver<Piece>) -> Result<bool, Trouble> {
-        let sent = self.send_all(first, pieces).await;
-        let Ok(Some((parts, length))) = sent else {
+        let sent = match self.send_all(first, pieces).await {
+            Ok(Some((parts, length))) => self.finish(&parts, length).await.map(|()| true),
+            Ok(None) => Ok(false),
+            Err(trouble) => Err(trouble),
+        };
+        if !self.over {
             self.over = true;
             give_up(&self.store, &self.key, &self.id).await;
-            return sent.map(|_| false);
-        };
-        self.finish(&parts, length).await?;
-        Ok(true)
+        }
+        sent
     }
 
     /// The parts and their length together; none when the work ended without a last piece.
@@ -228,19 +230,14 @@ impl Upload {
         Ok(Some((parts, length)))
     }
 
-    /// Completes the upload. An answer that was lost may have been a yes: the object decides.
+    /// Completes the upload. An answer that was lost may have been a yes, and what it is asked again is not what it was:
+    /// the object decides.
     async fn finish(&mut self, parts: &[Part], length: u64) -> Result<(), Trouble> {
-        let completed = self.store.complete(&self.key, &self.id, parts).await;
-        let doubtful = match completed {
-            Err(trouble) if matches!(trouble.kind, Kind::Passing | Kind::Missing) => {
-                if self.store.head(&self.key).await? != Some(length) {
-                    return Err(trouble);
-                }
-                true
-            }
-            other => other.map(|()| false)?,
-        };
-        tracing::debug!(key = self.key, doubtful, "an upload is complete");
+        if let Err(trouble) = self.store.complete(&self.key, &self.id, parts).await
+            && self.store.head(&self.key).await? != Some(length)
+        {
+            return Err(trouble);
+        }
         self.over = true;
         self.store.inner.journal.forget(&self.id);
         confirm(&self.store, &self.key, length).await
