@@ -25,7 +25,7 @@ impl World {
         let transfers = Arc::clone(&self.transfers);
         let _permit = transfers.acquire_owned().await.map_err(|_| cancelled())?;
         let work = self.docker.work(&order.seat, order.session, Parts::All).await?;
-        let stored = self.store_work(&order, work, ArchiveKind::Closing, &tell).await;
+        let stored = Box::pin(self.store_work(&order, work, ArchiveKind::Closing, &tell)).await;
         match stored {
             Err(fault) if fault.code == FaultCode::Tangled => Box::pin(self.archive_untangled(order, &tell)).await,
             stored => stored,
@@ -42,7 +42,7 @@ impl World {
             ..order.selection
         };
         let work = self.docker.work(&order.seat, order.session, Parts::All).await?;
-        self.store_work(&order, work, ArchiveKind::Closing, tell).await
+        Box::pin(self.store_work(&order, work, ArchiveKind::Closing, tell)).await
     }
 
     pub(super) async fn store_work(
