@@ -7,6 +7,7 @@ use std::process::{Output, Stdio};
 use bytes::Bytes;
 use labtop::domain::command::{Answer, ArchiveRow, Check, Command, Left, Outcome, ProgressReport, Query, Seats};
 use labtop::domain::fault::{Fault, FaultCode, Refusal, RefusalCode};
+use labtop::domain::proof::{ArchiveKind, VerifyMode};
 use labtop::domain::seen::EngineState;
 use labtop::domain::snapshot::{Phase, Snapshot};
 use labtop::engine::handle::{CommandEvent, Request};
@@ -347,6 +348,11 @@ async fn archives_are_listed() {
         digest: "ab".repeat(32),
         verified: true,
         key: "demo/an.tar.zst".to_owned(),
+        kind: ArchiveKind::Closing,
+        entries: 7,
+        left_out: 1,
+        torn: 0,
+        verify: VerifyMode::Full,
     }];
     let answer = Answer::Archives { rows };
     let (query, output) = asked("archive ls --room demo --json", answer.clone()).await;
@@ -359,7 +365,8 @@ async fn archives_are_listed() {
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
     let expected = json!([{
         "id": "20261124T034512Z-7f3a9c1b", "room": "demo", "student": "an", "created": "2026-11-24T03:45:12Z",
-        "bytes": 2048, "digest": "ab".repeat(32), "verified": true, "key": "demo/an.tar.zst"
+        "bytes": 2048, "digest": "ab".repeat(32), "verified": true, "key": "demo/an.tar.zst",
+        "kind": "closing", "entries": 7, "left_out": 1, "torn": 0, "verify": "full"
     }]);
     assert_eq!(listed, expected);
     let (_, output) = asked("archive ls", answer).await;

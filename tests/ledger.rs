@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use labtop::domain::fault::FaultCode;
 use labtop::domain::ids::{RoomName, SeatId};
 use labtop::domain::names::archive_key;
-use labtop::domain::proof::{ArchiveClaim, Extent, Stillness};
+use labtop::domain::proof::{ArchiveClaim, Extent, Stillness, VerifyMode};
 use labtop::domain::record::{AuditEntry, Change, Closing, LedgerState, RoomRecord, RoomWanted, SeatRecord, Wanted};
 use labtop::domain::template::{Autosave, Egress, SeatUser, Selection, Template};
 use labtop::world::ledger::Ledger;
@@ -172,7 +172,9 @@ impl Model {
                 }
             }
             Change::SetClosing(id, closing) => self.each(&[id], |seat| seat.closing = closing.clone()),
-            Change::AddArchive(claim) => drop(self.archives.entry(claim.id.to_string()).or_insert(claim)),
+            Change::AddArchive(claim, _) => drop(self.archives.entry(claim.id.to_string()).or_insert(claim)),
+            Change::CheckArchive { .. } => {}
+            Change::DropArchive(id) => drop(self.archives.remove(id.as_str())),
             Change::EndSeat(id) => drop(self.seats.remove(&id)),
             Change::Audit(entry) => self.audit.push(entry),
             Change::SetMade(seats) => self.each(&seats, |seat| seat.made = true),
@@ -226,7 +228,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         }),
         prop::collection::vec((any_seat(), 0..1_000_000_u64), 1..3).prop_map(Change::SetDeadlines),
         (any_seat(), 0..8_u64).prop_map(|(id, epoch)| Change::SetClosing(id.clone(), closing(&id, epoch))),
-        (any_seat(), 0..3_u64).prop_map(|(id, attempt)| Change::AddArchive(claim(&id, attempt))),
+        (any_seat(), 0..3_u64).prop_map(|(id, attempt)| Change::AddArchive(claim(&id, attempt), VerifyMode::Full)),
         any_seat().prop_map(Change::EndSeat),
         (0..100_u64).prop_map(|n| Change::Audit(audit(n))),
         prop::collection::vec(any_seat(), 0..3).prop_map(Change::SetMade),
@@ -275,9 +277,9 @@ async fn archives_are_listed_oldest_first_and_by_room() {
     let (ledger, ..) = Ledger::open(&dir.path().join("ledger.db")).unwrap();
     let (a, exam) = (seat_id("a", "an"), seat_id("exam-1", "An.2"));
     let changes = vec![
-        Change::AddArchive(claim(&a, 3)),
-        Change::AddArchive(claim(&exam, 2)),
-        Change::AddArchive(claim(&a, 1)),
+        Change::AddArchive(claim(&a, 3), VerifyMode::Full),
+        Change::AddArchive(claim(&exam, 2), VerifyMode::Checksum),
+        Change::AddArchive(claim(&a, 1), VerifyMode::Full),
     ];
     ledger.write(changes).await.unwrap();
     let rows = ledger.archives(None).await.unwrap();

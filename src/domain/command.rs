@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, Refusal};
 use super::ids::{ArchiveId, ContainerId, RoomName, SeatId, StudentId, TemplateName};
+use super::proof::{ArchiveKind, VerifyMode};
 use super::role::Role;
 
 /// Who is to sit in a room that opens.
@@ -261,6 +262,21 @@ pub struct ArchiveRow {
     pub verified: bool,
     /// Object key below the store's root.
     pub key: String,
+    /// What it was taken for.
+    #[serde(default)]
+    pub kind: ArchiveKind,
+    /// Files, directories and links in it.
+    #[serde(default)]
+    pub entries: u64,
+    /// Things that were left out, each named in its manifest.
+    #[serde(default)]
+    pub left_out: u64,
+    /// Files that changed while they were read.
+    #[serde(default)]
+    pub torn: u64,
+    /// How it was proven.
+    #[serde(default)]
+    pub verify: VerifyMode,
 }
 
 /// How a check came out.

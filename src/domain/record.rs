@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{RoomName, SeatId};
-use super::proof::{ArchiveClaim, Stillness};
+use super::ids::{ArchiveId, RoomName, SeatId};
+use super::proof::{ArchiveClaim, Stillness, VerifyMode};
 use super::template::Template;
 
 /// What a room should be.
@@ -124,8 +124,19 @@ pub enum Change {
     SetDeadlines(Vec<(SeatId, u64)>),
     /// Sets how far a closing has come.
     SetClosing(SeatId, Closing),
-    /// Adds a verified archive.
-    AddArchive(ArchiveClaim),
+    /// Adds a verified archive, with how it was proven.
+    AddArchive(ArchiveClaim, VerifyMode),
+    /// Notes what a later look at an archive found.
+    CheckArchive {
+        /// Which.
+        id: ArchiveId,
+        /// Whether it was as it should be.
+        good: bool,
+        /// When, Unix milliseconds.
+        unix_ms: u64,
+    },
+    /// Forgets an archive whose objects are to go.
+    DropArchive(ArchiveId),
     /// Deletes the row of a seat of which nothing is left.
     EndSeat(SeatId),
     /// Adds a line to the audit trail.

@@ -355,7 +355,7 @@ fn a_seat_of_a_closed_room_goes_although_a_kill_was_written_last() {
 /// Epochs in which an archive was recorded.
 fn recorded(rig: &Rig) -> Vec<u64> {
     let epoch = |c: &Change| match c {
-        Change::AddArchive(claim) => Some(claim.epoch),
+        Change::AddArchive(claim, _) => Some(claim.epoch),
         _ => None,
     };
     rig.written.iter().filter_map(epoch).collect()

@@ -314,8 +314,8 @@ impl World {
             None => new == old,
             Some(claim) if old.archive.as_ref() == Some(claim) => new.container_removed || !old.container_removed,
             Some(claim) => {
-                let row = Change::AddArchive(claim.clone());
-                claim.epoch == new.epoch && self.oracle.proven.contains(&claim.id) && changes.contains(&row)
+                let row = |change: &Change| matches!(change, Change::AddArchive(added, _) if added == claim);
+                claim.epoch == new.epoch && self.oracle.proven.contains(&claim.id) && changes.iter().any(row)
             }
         }
     }

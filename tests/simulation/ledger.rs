@@ -58,7 +58,9 @@ impl Ledger {
                     row.closing = closing;
                 }
             }
-            Change::AddArchive(claim) => {
+            Change::CheckArchive { .. } => {}
+            Change::DropArchive(id) => self.archives.retain(|a| a.id != id),
+            Change::AddArchive(claim, _) => {
                 self.archives.retain(|a| a.id != claim.id);
                 self.archives.push(claim);
             }

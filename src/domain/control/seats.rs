@@ -187,14 +187,15 @@ fn verify_task(seat: &Seat) -> Option<Task> {
 }
 
 fn record_write(seat: &Seat) -> Option<(Task, Doing)> {
-    let claim = seat.verified.as_ref()?.claim().clone();
+    let verified = seat.verified.as_ref()?;
+    let (claim, mode) = (verified.claim().clone(), verified.mode());
     let id = seat.record.id.clone();
     let closing = Closing {
         archive: Some(claim.clone()),
         ..seat.record.closing.clone()
     };
     let changes = vec![
-        Change::AddArchive(claim),
+        Change::AddArchive(claim, mode),
         Change::SetClosing(id.clone(), closing.clone()),
     ];
     Some((Task::Write(changes), Doing::Closing(id, closing)))

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, ToSql, params};
 use serde::Serialize;
 
-use super::rows::{room_wanted, seat_wanted};
-use crate::domain::ids::SeatId;
-use crate::domain::proof::ArchiveClaim;
+use super::rows::{room_wanted, seat_wanted, verify_mode};
+use crate::domain::ids::{ArchiveId, SeatId};
+use crate::domain::proof::{ArchiveClaim, VerifyMode};
 use crate::domain::record::{AuditEntry, Change, Closing, RoomRecord, SeatRecord, Wanted};
 
 /// Makes the changes of one write; the caller sees to it that they hold together.
@@ -27,7 +27,9 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::SetMade(seats) => seats.iter().try_for_each(|seat| set_made(db, seat)),
         Change::SetDeadlines(ends) => ends.iter().try_for_each(|(seat, end)| set_deadline(db, seat, *end)),
         Change::SetClosing(seat, closing) => set_closing(db, seat, closing),
-        Change::AddArchive(claim) => add_archive(db, claim),
+        Change::AddArchive(claim, mode) => add_archive(db, claim, *mode),
+        Change::CheckArchive { id, good, unix_ms } => check_archive(db, id, *good, *unix_ms),
+        Change::DropArchive(id) => run(db, "DELETE FROM archives WHERE id = ?1", params![id.as_str()]),
         Change::EndSeat(seat) => end_seat(db, seat),
         Change::Audit(entry) => add_audit(db, entry),
         Change::SetEngine(id) => run(db, "UPDATE meta SET engine = ?1", params![id]),
@@ -127,12 +129,20 @@ fn set_closing(db: &Connection, seat: &SeatId, closing: &Closing) -> rusqlite::R
     )
 }
 
-fn add_archive(db: &Connection, claim: &ArchiveClaim) -> rusqlite::Result<()> {
+fn check_archive(db: &Connection, id: &ArchiveId, good: bool, unix_ms: u64) -> rusqlite::Result<()> {
+    run(
+        db,
+        "UPDATE archives SET verified = ?2, checked_unix_ms = ?3 WHERE id = ?1",
+        params![id.as_str(), good, number(unix_ms)?],
+    )
+}
+
+fn add_archive(db: &Connection, claim: &ArchiveClaim, mode: VerifyMode) -> rusqlite::Result<()> {
     run(
         db,
         "INSERT INTO archives (id, room, student, session, epoch, key, bytes, digest, content_bytes, content_digest,
-             created_unix_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
+             created_unix_ms, extent, verify)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) DO NOTHING",
         params![
             claim.id.as_str(),
             claim.seat.room.as_str(),
@@ -145,6 +155,8 @@ fn add_archive(db: &Connection, claim: &ArchiveClaim) -> rusqlite::Result<()> {
             number(claim.content_bytes)?,
             claim.content_digest,
             number(claim.created_unix_ms)?,
+            json(&claim.extent)?,
+            verify_mode(mode),
         ],
     )
 }

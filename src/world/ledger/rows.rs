@@ -1,12 +1,13 @@
 //! Rows read back into the domain's words. Whatever does not fit them is an error, never a guess.
 
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::AuditRow;
 use crate::domain::command::ArchiveRow;
-use crate::domain::ids::{RoomName, SeatId};
+use crate::domain::ids::{ArchiveId, RoomName, SeatId};
+use crate::domain::proof::{ArchiveClaim, Extent, VerifyMode};
 use crate::domain::record::{AuditEntry, Closing, LedgerState, RoomRecord, RoomWanted, SeatRecord, Wanted};
 
 /// How the ledger writes what a room should be.
@@ -24,6 +25,14 @@ pub(super) fn seat_wanted(wanted: Wanted) -> &'static str {
         Wanted::Frozen => "frozen",
         Wanted::Stopped => "stopped",
         Wanted::Gone => "gone",
+    }
+}
+
+/// How the ledger writes how an archive was proven.
+pub(super) fn verify_mode(mode: VerifyMode) -> &'static str {
+    match mode {
+        VerifyMode::Full => "full",
+        VerifyMode::Checksum => "checksum",
     }
 }
 
@@ -46,6 +55,39 @@ pub(super) fn audit(db: &Connection) -> rusqlite::Result<Vec<AuditRow>> {
 pub(super) fn archives(db: &Connection, room: Option<&RoomName>) -> rusqlite::Result<Vec<ArchiveRow>> {
     let mut rows = db.prepare("SELECT * FROM archives WHERE ?1 IS NULL OR room = ?1 ORDER BY created_unix_ms, id")?;
     rows.query_map([room.map(RoomName::as_str)], archive)?.collect()
+}
+
+/// One archive as it was sent; none when there is none of that id.
+pub(super) fn claim(db: &Connection, id: &ArchiveId) -> rusqlite::Result<Option<ArchiveClaim>> {
+    let mut rows = db.prepare("SELECT * FROM archives WHERE id = ?1")?;
+    rows.query_row([id.as_str()], claim_row).optional()
+}
+
+/// The snapshots of a seat in one opening of its room, oldest first.
+pub(super) fn snapshots(db: &Connection, seat: &SeatId, session: u64) -> rusqlite::Result<Vec<ArchiveClaim>> {
+    let mut rows = db.prepare(
+        "SELECT * FROM archives WHERE room = ?1 AND student = ?2 AND session = ?3 AND extent LIKE '%\"snapshot\"%'
+         ORDER BY created_unix_ms, id",
+    )?;
+    let session = i64::try_from(session).unwrap_or(i64::MAX);
+    rows.query_map(params![seat.room.as_str(), seat.student.as_str(), session], claim_row)?
+        .collect()
+}
+
+fn claim_row(row: &Row<'_>) -> rusqlite::Result<ArchiveClaim> {
+    Ok(ArchiveClaim {
+        id: id(row, "id")?,
+        seat: SeatId::new(id(row, "room")?, id(row, "student")?),
+        session: count(row, "session")?,
+        epoch: count(row, "epoch")?,
+        key: row.get("key")?,
+        bytes: count(row, "bytes")?,
+        digest: row.get("digest")?,
+        content_bytes: count(row, "content_bytes")?,
+        content_digest: row.get("content_digest")?,
+        created_unix_ms: count(row, "created_unix_ms")?,
+        extent: optional_json(row, "extent")?.unwrap_or_default(),
+    })
 }
 
 fn all<T>(db: &Connection, sql: &str, read: fn(&Row<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<Vec<T>> {
@@ -85,6 +127,7 @@ fn seat(row: &Row<'_>) -> rusqlite::Result<SeatRecord> {
 }
 
 fn archive(row: &Row<'_>) -> rusqlite::Result<ArchiveRow> {
+    let extent: Extent = optional_json(row, "extent")?.unwrap_or_default();
     Ok(ArchiveRow {
         id: id(row, "id")?,
         room: id(row, "room")?,
@@ -92,9 +135,14 @@ fn archive(row: &Row<'_>) -> rusqlite::Result<ArchiveRow> {
         created: utc(row, "created_unix_ms")?,
         bytes: count(row, "bytes")?,
         digest: row.get("digest")?,
-        // Only a verified archive is ever added.
-        verified: true,
+        // Only a verified archive is ever added; a later look may have found it damaged.
+        verified: row.get("verified")?,
         key: row.get("key")?,
+        kind: extent.kind,
+        entries: extent.entries,
+        left_out: extent.left_out,
+        torn: extent.torn,
+        verify: word(row, "verify", &[VerifyMode::Full, VerifyMode::Checksum], verify_mode)?,
     })
 }
 

@@ -19,7 +19,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// Every form that the ledger has had, each step in SQL. The position (from 1) is the schema's version: a step that
 /// has been released is never edited, new ones are added at the end.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
         instance TEXT NOT NULL,
@@ -73,7 +74,14 @@ const MIGRATIONS: &[&str] = &["
         target TEXT NOT NULL,
         outcome TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE archives ADD COLUMN extent TEXT;
+    ALTER TABLE archives ADD COLUMN verify TEXT NOT NULL DEFAULT 'full';
+    ALTER TABLE archives ADD COLUMN verified INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE archives ADD COLUMN checked_unix_ms INTEGER;
+",
+];
 
 /// Opens the ledger for writing, making or migrating it as needed.
 pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
@@ -237,6 +245,23 @@ mod tests {
         assert!(advance(&mut db, "CREATE TABLE half (a); CREATE TABLE half (a);", step).is_err());
         assert_eq!(version(&db).unwrap(), before);
         assert!(db.prepare("SELECT * FROM half").is_err());
+    }
+
+    #[test]
+    fn archives_of_an_older_form_are_still_listed() {
+        let (_dir, path) = scratch();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let row = "INSERT INTO archives VALUES ('20261124T034512Z-0', 'a', 'an', 1, 1, 'k', 5, 'd', 6, 'c', 1000)";
+        old.execute_batch(row).unwrap();
+        drop(old);
+        let db = open(&path).unwrap();
+        let rows = crate::world::ledger::rows::archives(&db, None).unwrap();
+        assert_eq!((rows[0].bytes, rows[0].verified, rows[0].entries), (5, true, 0));
+        let id = "20261124T034512Z-0".parse().unwrap();
+        assert_eq!(crate::world::ledger::rows::claim(&db, &id).unwrap().unwrap().epoch, 1);
     }
 
     #[test]
