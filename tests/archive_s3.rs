@@ -202,7 +202,7 @@ async fn lasting_faults_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_keys_and_a_missing_bucket_are_told() {
     let (server, keys) = (Rclone::start(), Keys::with(ACCESS, "wrong"));
-    let Scene { store, .. } = scene(&keys.settings(server.address));
+    let Scene { store, scratch: _kept } = scene(&keys.settings(server.address));
     let fault = store.check().await.unwrap_err();
     assert!(fault.hint.contains("Check the keys"), "{fault}");
     let right = Keys::new();
@@ -216,7 +216,7 @@ async fn wrong_keys_and_a_missing_bucket_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stops_for_good_is_given_up() {
     let (server, keys) = (Rclone::start(), Keys::new());
-    let Scene { store, .. } = scene(&keys.settings(server.address));
+    let Scene { store, scratch: _kept } = scene(&keys.settings(server.address));
     put(&store, "submissions/a", 2 * PART).await.unwrap();
     let pid = rustix::process::Pid::from_raw(server.process().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
@@ -304,8 +304,11 @@ fn a_private_authority_is_trusted_when_it_is_named() {
         let mut settings = keys.settings("127.0.0.1:1".parse().unwrap());
         settings.endpoint = format!("https://{address}");
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let checked = runtime.block_on(scene(&settings).store.check());
+        let scene = scene(&settings);
+        let checked = runtime.block_on(scene.store.check());
         println!("checked: {checked:?}");
+        // An exit drops nothing.
+        drop((scene, keys));
         std::process::exit(i32::from(checked.is_err()));
     }
     let dir = tempfile::tempdir().unwrap();

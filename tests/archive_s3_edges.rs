@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bucket::faulty::{Deed, Faulty};
 use bucket::scene::{Scene, bytes, get, notes, put, scene, suite};
-use bucket::{ACCESS, Keys, PART, Rclone, SECRET};
+use bucket::{ACCESS, Keys, PART, Rclone, SECRET, elsewhere};
 use labtop::domain::settings::S3Settings;
 use labtop::world::archive::Store;
 
@@ -42,7 +42,7 @@ const ODD_KEYS: [&str; 8] = [
 ];
 
 async fn odd_keys(settings: &S3Settings) {
-    let Scene { store, .. } = scene(settings);
+    let Scene { store, scratch: _kept } = scene(settings);
     for (n, key) in ODD_KEYS.into_iter().enumerate() {
         let size = if n % 2 == 0 { 10 + n } else { PART + n };
         put(&store, key, size)
@@ -64,6 +64,10 @@ async fn odd_keys(settings: &S3Settings) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_keys_are_stored_under_their_own_names_by_rclone() {
+    let mut keys = None;
+    if let Some(settings) = elsewhere(&mut keys) {
+        return odd_keys(&settings).await;
+    }
     let (server, keys) = (Rclone::start(), Keys::new());
     odd_keys(&keys.settings(server.address)).await;
 }
@@ -77,7 +81,7 @@ async fn odd_keys_are_stored_under_their_own_names_by_s3s() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_goes_on_after_its_first_page() {
     let (server, keys) = (Faulty::start().await, Keys::new());
-    let Scene { store, .. } = scene(&keys.settings(server.address));
+    let Scene { store, scratch: _kept } = scene(&keys.settings(server.address));
     let below = server.dir.path().join(bucket::BUCKET).join("submissions");
     std::fs::create_dir(&below).unwrap();
     for n in 0..2100 {
@@ -101,7 +105,7 @@ async fn a_list_that_goes_round_in_circles_is_given_up() {
     const PAGE: &str = "<?xml version=\"1.0\"?><ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated>\
         <NextContinuationToken>again</NextContinuationToken></ListBucketResult>";
     let (server, keys) = (Faulty::start().await, Keys::new());
-    let Scene { store, .. } = scene(&keys.settings(server.address));
+    let Scene { store, scratch: _kept } = scene(&keys.settings(server.address));
     server.script("GET", "list-type", usize::MAX, Deed::Say(200, PAGE));
     let listed = tokio::time::timeout(Duration::from_secs(10), store.list("submissions/")).await;
     assert!(listed.expect("it goes on for ever").unwrap_err().text.contains("list"));
@@ -166,7 +170,7 @@ fn no_secret_is_logged() {
         let keys = Keys::new();
         let settings = keys.settings(address.parse().unwrap());
         runtime().block_on(async {
-            let Scene { store, .. } = scene(&settings);
+            let Scene { store, scratch: _kept } = scene(&settings);
             for size in [10, PART + 10] {
                 put(&store, "submissions/a", size).await.unwrap();
                 get(&store, "submissions/a").await.unwrap();
@@ -196,7 +200,7 @@ fn no_secret_is_logged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn work_is_not_sent_where_a_store_points() {
     let (server, elsewhere, keys) = (Faulty::start().await, Faulty::start().await, Keys::new());
-    let Scene { store, .. } = scene(&keys.settings(server.address));
+    let Scene { store, scratch: _kept } = scene(&keys.settings(server.address));
     server.script("PUT", "submissions", usize::MAX, Deed::SendTo(elsewhere.address));
     let fault = put(&store, "submissions/a", 1000).await.unwrap_err();
     assert!(fault.text.contains("307"), "{fault}");
@@ -212,7 +216,7 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
     let (server, keys) = (Faulty::start().await, Keys::new());
     let mut settings = keys.settings(server.address);
     (settings.retries, settings.idle_seconds) = (0, 60);
-    let Scene { store, .. } = scene(&settings);
+    let Scene { store, scratch: _kept } = scene(&settings);
     put(&store, "submissions/a", 10).await.unwrap();
     for method in ["PUT", "GET"] {
         server.script(method, "submissions", usize::MAX, Deed::Endless);
@@ -239,7 +243,7 @@ async fn every_call_that_hangs_ends() {
         let (server, keys) = (Faulty::start().await, Keys::new());
         let mut settings = keys.settings(server.address);
         settings.retries = 1;
-        let Scene { store, .. } = scene(&settings);
+        let Scene { store, scratch: _kept } = scene(&settings);
         put(&store, "submissions/a", 10).await.unwrap();
         server.script(method, within, usize::MAX, Deed::Hang);
         let start = Instant::now();
@@ -298,7 +302,7 @@ async fn old_uploads_that_are_listed_are_aborted() {
     let (server, keys) = (Faulty::start().await, Keys::new());
     let mut settings = keys.settings(server.address);
     settings.prefix = "labs/".into();
-    let Scene { store, .. } = scene(&settings);
+    let Scene { store, scratch: _kept } = scene(&settings);
     server.script("GET", "uploads", 1, Deed::Say(200, LIST));
     server.script("DELETE", "uploadId", usize::MAX, Deed::Say(204, ""));
     // 2026-11-25T00:00:00Z
@@ -416,7 +420,7 @@ fn an_upload_takes_the_memory_of_its_parts_in_flight() {
         let keys = Keys::new();
         let settings = keys.settings(address.parse().unwrap());
         runtime().block_on(async {
-            let Scene { store, .. } = scene(&settings);
+            let Scene { store, scratch: _kept } = scene(&settings);
             let write = |key: &'static str, mib: usize| {
                 store.write(key, move |out| {
                     let piece = bytes(64 * 1024);

@@ -160,10 +160,8 @@ fn the_example_shows_what_s3_has_by_itself() {
         .lines()
         .skip_while(|line| !line.starts_with("# [archive.s3]"));
     let lines = lines.take_while(|line| !line.is_empty());
-    let keys: String = lines
-        .map(|line| format!("{}\n", line.trim_start_matches("# ")))
-        .collect();
-    let shown = s3(&format!("[archive]\nstore = \"s3\"\n{keys}"));
+    let keys: Vec<_> = lines.map(|line| line.trim_start_matches("# ")).collect();
+    let shown = s3(&format!("[archive]\nstore = \"s3\"\n{}", keys.join("\n")));
     let mut expected = s3(&with_endpoint("https://s3.lab.example"));
     expected.bucket = "labtop".into();
     expected.access_key_file = Some("/etc/labtop/s3.access".into());
