@@ -29,7 +29,8 @@ test-garage: ## run the S3 tests against a Garage (or another server) that you h
 	@test -n "$$LABTOP_TEST_S3_ENDPOINT" || { \
 	echo "test-garage: needs a running S3 server: set LABTOP_TEST_S3_ENDPOINT, _BUCKET, _ACCESS_KEY, _SECRET_KEY and, unless it is \"garage\", _REGION"; \
 	echo "test-garage: Garage itself: cargo install garage, then https://garagehq.deuxfleurs.fr/documentation/quick-start/"; exit 1; }
-	$(CARGO) test --locked --test archive_s3 stores_and_gives_back
+	$(CARGO) test --locked --test archive_s3 rclone_stores_and_gives_back
+	$(CARGO) test --locked --test archive_s3_edges own_names_by_rclone
 
 lint: ## formatting, lints, licences and banned crates
 	@scripts/setup lint

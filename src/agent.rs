@@ -27,6 +27,8 @@ use crate::world::ledger::Ledger;
 /// How long a detached agent stays when there is nothing to look after and nobody is attached: long enough for a person
 /// who closed a room to list its archives, and for the next command of a script to find it warm.
 const LINGER: Duration = Duration::from_secs(15);
+/// How long a start waits for the archive store. Clients wait ten seconds for an agent that they started.
+const SWEEP_LIMIT: Duration = Duration::from_secs(4);
 
 /// Where an agent lives, and how.
 #[derive(Debug, Clone)]
@@ -170,13 +172,18 @@ fn archives(settings: &Settings, instance: &InstanceId, state: &Path) -> anyhow:
     Ok(Archives::new(store, manner))
 }
 
-/// What an earlier life of the agent left half-stored goes, before anything new is begun.
+/// What an earlier life of the agent left half-stored goes, before anything new is begun. Rooms do not wait for a store
+/// that is away: what is left then goes at a later start.
 async fn sweep(world: &World) {
     match world.ledger.archives(None).await {
         Ok(rows) => {
             let recorded: BTreeSet<_> = rows.into_iter().map(|row| row.id).collect();
-            let swept = world.archives.sweep(clock::unix_ms(), |id| recorded.contains(id)).await;
-            tracing::debug!(swept, "the archive store was swept");
+            let swept = world.archives.sweep(clock::unix_ms(), |id| recorded.contains(id));
+            if let Ok(swept) = tokio::time::timeout(SWEEP_LIMIT, swept).await {
+                tracing::debug!(swept, "the archive store was swept");
+            } else {
+                tracing::warn!("the archive store was not swept to the end: it is slow or away");
+            }
         }
         // Then nothing is known to be of no use.
         Err(fault) => tracing::warn!(%fault, "the archive store was not swept"),

@@ -3,100 +3,18 @@
 mod bucket;
 mod shelf;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bucket::faulty::{Deed, Faulty};
+use bucket::scene::{Scene, bytes, get, noted, notes, put, scene, suite};
 use bucket::{ACCESS, BUCKET, Keys, PART, Rclone, SECRET, elsewhere};
 use bytes::Bytes;
 use futures_util::stream;
 use labtop::domain::fault::{Fault, FaultCode};
 use labtop::domain::proof::{ArchiveKind, Stillness, VerifyMode};
-use labtop::domain::settings::S3Settings;
 use labtop::domain::template::Selection;
 use labtop::world::archive::{Draft, Stop, Store};
 use shelf::Shelf;
-
-/// A store with its scratch directory.
-struct Scene {
-    store: Store,
-    scratch: tempfile::TempDir,
-}
-
-fn scene(settings: &S3Settings) -> Scene {
-    let scratch = tempfile::tempdir().unwrap();
-    let store = Store::s3(settings, scratch.path()).unwrap();
-    Scene { store, scratch }
-}
-
-/// Bytes that no two places have alike.
-fn bytes(size: usize) -> Vec<u8> {
-    (0..size as u64)
-        .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
-        .collect()
-}
-
-async fn put(store: &Store, key: &str, size: usize) -> Result<(), Fault> {
-    let all = bytes(size);
-    store
-        .write(key, move |out| {
-            for piece in all.chunks(300_000) {
-                out.write_all(piece)?;
-            }
-            Ok(())
-        })
-        .await
-}
-
-async fn get(store: &Store, key: &str) -> Result<Option<Vec<u8>>, Fault> {
-    store
-        .read(key, |from| {
-            let mut all = Vec::new();
-            from.read_to_end(&mut all)?;
-            Ok(all)
-        })
-        .await
-}
-
-fn notes(scratch: &Path) -> usize {
-    std::fs::read_dir(scratch).unwrap().count()
-}
-
-async fn noted(scratch: &Path) {
-    let start = Instant::now();
-    while notes(scratch) == 0 {
-        assert!(start.elapsed() < Duration::from_secs(20), "the upload was never noted");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// What every server must do.
-async fn suite(settings: &S3Settings) {
-    let Scene { store, scratch } = scene(settings);
-    store.check().await.unwrap();
-    let sizes = [0, 1, PART - 1, PART, PART + 1, 3 * PART + 7];
-    for (n, size) in sizes.into_iter().enumerate() {
-        let key = format!("submissions/exam-1/An.2/{n}/workspace.tar.zst");
-        put(&store, &key, size).await.unwrap();
-        assert_eq!(store.length(&key).await.unwrap(), Some(size as u64), "{size} bytes");
-        assert!(
-            get(&store, &key).await.unwrap().unwrap() == bytes(size),
-            "{size} bytes came back different"
-        );
-    }
-    let listed = store.list("submissions/exam-1/").await.unwrap();
-    let found: Vec<_> = listed.iter().map(|object| object.bytes).collect();
-    assert_eq!(found, sizes.map(|size| size as u64));
-    assert_eq!(store.list("submissions/exam-2/").await.unwrap(), []);
-    assert_eq!(get(&store, "submissions/none").await.unwrap(), None);
-    assert_eq!(store.length("submissions/none").await.unwrap(), None);
-    for object in listed {
-        store.remove(&object.key).await.unwrap();
-        store.remove(&object.key).await.unwrap();
-    }
-    assert_eq!(store.list("submissions/").await.unwrap(), []);
-    assert_eq!(notes(scratch.path()), 0, "no upload is left noted");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_stores_and_gives_back() {
@@ -284,7 +202,7 @@ async fn lasting_faults_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_keys_and_a_missing_bucket_are_told() {
     let (server, keys) = (Rclone::start(), Keys::with(ACCESS, "wrong"));
-    let Scene { store, .. } = scene(&keys.settings(server.address));
+    let Scene { store, scratch: _kept } = scene(&keys.settings(server.address));
     let fault = store.check().await.unwrap_err();
     assert!(fault.hint.contains("Check the keys"), "{fault}");
     let right = Keys::new();
@@ -298,7 +216,7 @@ async fn wrong_keys_and_a_missing_bucket_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stops_for_good_is_given_up() {
     let (server, keys) = (Rclone::start(), Keys::new());
-    let Scene { store, .. } = scene(&keys.settings(server.address));
+    let Scene { store, scratch: _kept } = scene(&keys.settings(server.address));
     put(&store, "submissions/a", 2 * PART).await.unwrap();
     let pid = rustix::process::Pid::from_raw(server.process().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
@@ -386,8 +304,11 @@ fn a_private_authority_is_trusted_when_it_is_named() {
         let mut settings = keys.settings("127.0.0.1:1".parse().unwrap());
         settings.endpoint = format!("https://{address}");
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let checked = runtime.block_on(scene(&settings).store.check());
+        let scene = scene(&settings);
+        let checked = runtime.block_on(scene.store.check());
         println!("checked: {checked:?}");
+        // An exit drops nothing.
+        drop((scene, keys));
         std::process::exit(i32::from(checked.is_err()));
     }
     let dir = tempfile::tempdir().unwrap();

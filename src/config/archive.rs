@@ -2,6 +2,7 @@
 //!
 //! Knows: the rules of its keys. Must not know: secrets; only the paths of the files that hold them.
 
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use crate::domain::proof::VerifyMode;
@@ -97,13 +98,32 @@ fn number(section: &Section<'_>, key: &str, default: u32, least: u32, most: u32)
 
 fn endpoint(text: String) -> Result<String, String> {
     const RULE: &str = "must be http://HOST or https://HOST, with a port if need be and nothing behind it";
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let host = host.map(|host| host.trim_end_matches('/')).ok_or(RULE)?;
-    let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
-    if host.is_empty() || !host.bytes().all(letter) {
-        return Err(RULE.to_owned());
+    let text = text.strip_suffix('/').unwrap_or(&text);
+    let place = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let place = place.ok_or(RULE)?;
+    // The colons of an address in brackets are its own.
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !place.ends_with(']') => (host, Some(port)),
+        _ => (place, None),
+    };
+    let good_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if good_port && is_host(host) {
+        Ok(text.to_owned())
+    } else {
+        Err(RULE.to_owned())
     }
-    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let label = |label: &str| {
+        let ends = label.starts_with('-') || label.ends_with('-');
+        !label.is_empty() && !ends && label.bytes().all(letter)
+    };
+    host.split('.').all(label)
 }
 
 fn bucket(text: String) -> Result<String, String> {

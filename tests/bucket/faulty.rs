@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, ETAG, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, ETAG, HeaderValue, LOCATION};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -43,6 +44,14 @@ pub enum Deed {
     StallAnswer,
     /// The request is carried out, and the answer lost.
     LoseAnswer,
+    /// The request is carried out, and the answer held back until the script is mended.
+    Late,
+    /// An answer with this status and body.
+    Say(u16, &'static str),
+    /// A server's error whose body never ends.
+    Endless,
+    /// "It is over there."
+    SendTo(SocketAddr),
 }
 
 /// To which requests, and how often.
@@ -71,11 +80,19 @@ impl Drop for Faulty {
 
 impl Faulty {
     pub async fn start() -> Self {
+        Self::with_domain(None).await
+    }
+
+    /// One that takes a bucket's name from the host's, below this domain.
+    pub async fn with_domain(domain: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
         let files = s3s_fs::FileSystem::new(dir.path()).unwrap();
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS, SECRET));
+        if let Some(domain) = domain {
+            builder.set_host(s3s::host::SingleDomain::new(domain).unwrap());
+        }
         let service = builder.build();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -142,6 +159,13 @@ async fn one(
             let request = request.map(s3s::Body::from);
             Ok(carry_out(&service, request).await)
         }
+        Some(Deed::Late) => {
+            let answer = carry_out(&service, request.map(s3s::Body::from)).await;
+            while !script.lock().unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Ok(answer)
+        }
         Some(deed) => meet(&service, deed, request).await,
     }
 }
@@ -155,6 +179,10 @@ async fn carry_out(service: &S3Service, request: Request<s3s::Body>) -> Answer {
 
 fn refusal(status: u16, code: &str) -> Answer {
     let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>as scripted</Message></Error>");
+    says(status, text)
+}
+
+fn says(status: u16, text: String) -> Answer {
     let body = Full::new(Bytes::from(text)).map_err(|never: Infallible| match never {});
     let mut answer = Response::new(body.boxed_unsync());
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -172,7 +200,25 @@ async fn meet(service: &S3Service, deed: Deed, request: Request<Incoming>) -> Re
             let _ = body.frame().await;
             Err("cut by the script".into())
         }
-        Deed::Hang => std::future::pending().await,
+        // It is done where the script is.
+        Deed::Late | Deed::Hang => std::future::pending().await,
+        Deed::Say(status, text) => {
+            let _ = request.into_body().collect().await;
+            Ok(says(status, text.to_owned()))
+        }
+        Deed::Endless => {
+            let _ = request.into_body().collect().await;
+            let filler = || async { Some((Ok(Frame::data(Bytes::from_static(&[b'x'; 1 << 14]))), ())) };
+            let mut answer = Response::new(StreamBody::new(stream::unfold((), move |()| filler())).boxed_unsync());
+            *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            Ok(answer)
+        }
+        Deed::SendTo(address) => {
+            let there = format!("http://{address}{}", request.uri());
+            let mut answer = says(307, String::new());
+            answer.headers_mut().insert(LOCATION, HeaderValue::try_from(there)?);
+            Ok(answer)
+        }
         Deed::Drop => {
             let _ = request.into_body().collect().await;
             let mut answer = refusal(200, "");

@@ -1,6 +1,6 @@
 //! The small calls: initiate, complete, abort, head, list, delete. Each is tried again within bounds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use s3::serde_types::Part;
@@ -13,12 +13,23 @@ use crate::domain::names::SUBMISSIONS;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// What a store puts together in a second, if it copies the parts: an old disk does more.
+const JOINED_PER_SECOND: u64 = 16 << 20;
+/// Longest time that a store may take to put an upload together.
+const JOIN_MAX: Duration = Duration::from_mins(5);
+/// Most bytes of a refusal that are read: its words are in the first lines.
+const REFUSAL_MAX: usize = 64 * 1024;
 const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// Waits before attempt number `attempt`, from 1.
 pub(super) async fn pause(attempt: u32) {
     let pause = PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(10));
     tokio::time::sleep(pause.min(PAUSE_MAX)).await;
+}
+
+/// How long putting an upload of this length together may take, where silence is borne for `idle`.
+fn join_limit(length: u64, idle: Duration) -> Duration {
+    (idle + Duration::from_secs(length / JOINED_PER_SECOND)).min(JOIN_MAX.max(idle))
 }
 
 impl S3 {
@@ -49,8 +60,16 @@ impl S3 {
         .await
     }
 
-    pub(super) async fn complete(&self, key: &str, upload_id: &str, parts: &[Part]) -> Result<(), Trouble> {
-        let (bucket, key) = (&self.inner.bucket, &self.full_key(key));
+    /// Has the parts put together. A store may copy them, so that this takes longer than other calls.
+    pub(super) async fn complete(
+        &self,
+        key: &str,
+        upload_id: &str,
+        parts: &[Part],
+        length: u64,
+    ) -> Result<(), Trouble> {
+        let limit = join_limit(length, self.idle());
+        let (bucket, key) = (&self.inner.bucket.with_request_timeout(limit)?, &self.full_key(key));
         self.again(|| async {
             bucket.complete_multipart_upload(key, upload_id, parts.to_vec()).await?;
             Ok(())
@@ -103,21 +122,48 @@ impl S3 {
 
     pub(super) async fn list_all(&self, prefix: &str) -> Result<Vec<Object>, Trouble> {
         let (bucket, full) = (&self.inner.bucket, &self.full_key(prefix));
-        let pages = self
-            .again(|| async { Ok(bucket.list(full.clone(), None).await?) })
-            .await?;
         let own = &self.inner.settings.prefix;
-        let objects = pages.into_iter().flat_map(|page| page.contents);
-        let mut objects: Vec<Object> = objects
-            .filter_map(|object| {
+        let (mut objects, mut seen, mut next) = (Vec::new(), BTreeSet::new(), None::<String>);
+        loop {
+            let page = self.again(|| async {
+                let (page, _) = bucket.list_page(full.clone(), None, next.clone(), None, None).await?;
+                Ok(page)
+            });
+            let page = page.await?;
+            objects.extend(page.contents.into_iter().filter_map(|object| {
+                let key = object.key.strip_prefix(own.as_str())?.to_owned();
                 Some(Object {
-                    key: object.key.strip_prefix(own.as_str())?.to_owned(),
+                    key,
                     bytes: object.size,
                 })
-            })
-            .collect();
+            }));
+            next = page.next_continuation_token;
+            match &next {
+                None => break,
+                // A page that was there already: it would go on like that for ever.
+                Some(token) if !seen.insert(token.clone()) => {
+                    return Err(Trouble::permanent("its list goes round in circles"));
+                }
+                Some(_) => {}
+            }
+        }
         objects.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(objects)
+    }
+
+    /// What an answer that is no success means. Only its beginning is read, and only for a while.
+    pub(super) async fn refusal(&self, mut answer: reqwest::Response) -> Trouble {
+        let (status, mut body) = (answer.status().as_u16(), Vec::new());
+        let read = async {
+            while body.len() < REFUSAL_MAX
+                && let Ok(Some(piece)) = answer.chunk().await
+            {
+                body.extend_from_slice(&piece);
+            }
+        };
+        // What came until then is all that there is to say.
+        let _ = tokio::time::timeout(self.idle(), read).await;
+        Trouble::of_answer(status, &String::from_utf8_lossy(&body))
     }
 
     /// Keys and ids of uploads below our prefix that were begun before a time.
@@ -152,5 +198,19 @@ impl S3 {
     pub(super) async fn get_url(&self, key: &str) -> Result<String, Trouble> {
         let key = self.full_key(key);
         Ok(self.inner.bucket.presign_get(&key, SIGNED_SECONDS, None).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_upload_may_take_longer_to_put_together() {
+        let limit = |length, idle| join_limit(length, Duration::from_secs(idle)).as_secs();
+        assert_eq!(limit(0, 30), 30);
+        assert_eq!(limit(1 << 30, 30), 94);
+        assert_eq!(limit(48 << 30, 30), JOIN_MAX.as_secs());
+        assert_eq!(limit(48 << 30, 600), 600);
     }
 }

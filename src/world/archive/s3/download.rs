@@ -100,15 +100,10 @@ async fn request(store: &S3, key: &str, from: u64) -> Result<reqwest::Response, 
     let answer = tokio::time::timeout(store.idle(), request.send())
         .await
         .map_err(|_| silent())??;
-    let status = answer.status();
-    if status.is_success() {
+    if answer.status().is_success() {
         return Ok(answer);
     }
-    let body = tokio::time::timeout(store.idle(), answer.text()).await;
-    Err(Trouble::of_answer(
-        status.as_u16(),
-        &body.ok().and_then(Result::ok).unwrap_or_default(),
-    ))
+    Err(store.refusal(answer).await)
 }
 
 /// Fetches to the end, or until nobody reads any more.

@@ -24,9 +24,9 @@ use crate::domain::fault::Fault;
 use crate::domain::names::SUBMISSIONS;
 use crate::domain::settings::S3Settings;
 use journal::Journal;
-use trouble::Trouble;
+use trouble::{Kind, Trouble};
 
-/// How long a call without a body may take.
+/// How long a call without a body may take, unless a transfer may be silent for less.
 const CONTROL_LIMIT: Duration = Duration::from_secs(10);
 /// How long a connection may take to come about.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -66,13 +66,18 @@ impl S3 {
         let credentials = keys::load(settings)?;
         let failed = |error: &dyn fmt::Display| trouble::setting(settings, &error.to_string());
         let bucket = bucket(settings, credentials).map_err(|error| failed(&error))?;
-        let data = reqwest::Client::builder().connect_timeout(CONNECT_LIMIT).build();
+        // Work goes where the settings say, wherever the store points.
+        let elsewhere = reqwest::redirect::Policy::none();
+        let data = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .redirect(elsewhere);
+        let place = format!("{}/{}", settings.endpoint, settings.bucket);
         Ok(Self {
             inner: Arc::new(Inner {
                 bucket,
-                data: data.map_err(|error| failed(&error))?,
+                data: data.build().map_err(|error| failed(&error))?,
                 settings: settings.clone(),
-                journal: Journal::new(scratch),
+                journal: Journal::new(scratch, place),
             }),
         })
     }
@@ -133,13 +138,22 @@ impl S3 {
         removed
     }
 
-    /// Aborts uploads of an earlier life, and any below our prefix that is older than a day.
+    /// Aborts uploads of an earlier life, and any below our prefix that is older than a day. Gives up when the store is
+    /// away.
     pub(super) async fn sweep(&self, now_unix_ms: u64) -> usize {
         let mut swept = 0;
         for note in self.inner.journal.notes() {
-            if self.abort(&note.key, &note.upload_id).await.is_ok() {
-                self.inner.journal.forget(&note.upload_id);
-                swept += 1;
+            match self.abort_full(&note.key, &note.upload_id).await {
+                Ok(()) => {
+                    self.inner.journal.forget(&note.upload_id);
+                    swept += 1;
+                }
+                // It is away: it would be waited for again and again.
+                Err(trouble) if trouble.kind == Kind::Passing => {
+                    tracing::warn!(%trouble, "unfinished uploads stay until the next start");
+                    return swept;
+                }
+                Err(trouble) => tracing::warn!(%trouble, key = note.key, "an unfinished upload stays"),
             }
         }
         match self.stale_uploads(now_unix_ms.saturating_sub(STALE_MS)).await {
@@ -170,11 +184,42 @@ impl S3 {
 fn bucket(settings: &S3Settings, credentials: Credentials) -> Result<Box<Bucket>, s3::error::S3Error> {
     let region = Region::Custom {
         region: settings.region.clone(),
-        endpoint: settings.endpoint.clone(),
+        endpoint: as_sent(&settings.endpoint),
     };
     let mut bucket = Bucket::new(&settings.bucket, region, credentials)?;
     if settings.path_style {
         bucket = bucket.with_path_style();
     }
-    bucket.with_request_timeout(CONTROL_LIMIT)
+    let idle = Duration::from_secs(u64::from(settings.idle_seconds));
+    bucket.with_request_timeout(CONTROL_LIMIT.min(idle))
+}
+
+/// The address as clients send it, since it is signed: in small letters, without the port that its scheme has anyway.
+fn as_sent(endpoint: &str) -> String {
+    let endpoint = endpoint.to_ascii_lowercase();
+    let port = if endpoint.starts_with("https://") {
+        ":443"
+    } else {
+        ":80"
+    };
+    endpoint.strip_suffix(port).unwrap_or(&endpoint).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_signed_as_it_is_sent() {
+        for (written, sent) in [
+            ("https://S3.Lab:443", "https://s3.lab"),
+            ("http://s3.lab:80", "http://s3.lab"),
+            ("http://s3.lab:443", "http://s3.lab:443"),
+            ("https://[::1]:8443", "https://[::1]:8443"),
+            ("http://[fe80::80]", "http://[fe80::80]"),
+            ("http://s3.lab:8080", "http://s3.lab:8080"),
+        ] {
+            assert_eq!(as_sent(written), sent);
+        }
+    }
 }

@@ -55,20 +55,28 @@ impl Trouble {
     /// What a status and the body of an answer mean.
     pub(super) fn of_answer(status: u16, body: &str) -> Self {
         let code = between(body, "<Code>", "</Code>").unwrap_or_default();
+        let message = between(body, "<Message>", "</Message>").unwrap_or_default();
         let kind = match (status, code) {
             (_, "NoSuchBucket") => Kind::NoBucket,
             (_, "NoSuchKey" | "NoSuchUpload") => Kind::Missing,
-            (507, _)
-            | (_, "XMinioStorageFull" | "QuotaExceeded" | "InsufficientStorage" | "EntityTooLargeForQuota") => {
+            (507, _) | (_, "XMinioStorageFull" | "InsufficientStorage") => Kind::Full,
+            // Quotas have many codes. Garage's is that of a forbidden call, and only its message tells.
+            _ if [code, message]
+                .iter()
+                .any(|word| word.to_ascii_lowercase().contains("quota")) =>
+            {
                 Kind::Full
             }
             (_, "RequestTimeTooSkewed") => Kind::Permanent,
+            // An upload that fails while it is put together is told of behind a 200, a body that came too slowly with a 400.
+            (_, "InternalError" | "SlowDown" | "ServiceUnavailable" | "RequestTimeout" | "OperationAborted") => {
+                Kind::Passing
+            }
             (401 | 403, _) => Kind::Auth,
             (404, _) => Kind::Missing,
             (408 | 425 | 429 | 500 | 502 | 503 | 504, _) => Kind::Passing,
             _ => Kind::Permanent,
         };
-        let message = between(body, "<Message>", "</Message>").unwrap_or_default();
         let words: String = [code, message]
             .join(" ")
             .chars()
@@ -161,7 +169,14 @@ mod tests {
         assert_eq!(kind(503, "SlowDown"), Kind::Passing);
         assert_eq!(kind(507, ""), Kind::Full);
         assert_eq!(kind(403, "QuotaExceeded"), Kind::Full);
+        assert_eq!(kind(400, "XMinioAdminBucketQuotaExceeded"), Kind::Full);
         assert_eq!(kind(400, "InvalidPart"), Kind::Permanent);
+        assert_eq!(kind(400, "RequestTimeout"), Kind::Passing);
+        assert_eq!(kind(200, "InternalError"), Kind::Passing);
+        assert_eq!(kind(403, "RequestTimeTooSkewed"), Kind::Permanent);
+        let garage =
+            "<Error><Code>AccessDenied</Code><Message>Forbidden: Bucket size quota is reached</Message></Error>";
+        assert_eq!(Trouble::of_answer(403, garage).kind, Kind::Full);
         assert!(!Trouble::of_answer(500, "<Code>a\x1b[2J</Code>").text.contains('\x1b'));
     }
 }

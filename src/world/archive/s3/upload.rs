@@ -32,20 +32,26 @@ enum Piece {
     Last(Bytes),
 }
 
-/// Cuts what is written into pieces of one size.
+/// Room in memory for one piece; whoever sent it gives it back.
+struct Room;
+
+/// Cuts what is written into pieces of one size, as long as there is room for them.
 struct Cutter {
     size: usize,
     full: Vec<u8>,
     to: mpsc::Sender<Piece>,
+    rooms: mpsc::Receiver<Room>,
+}
+
+fn not_taken() -> io::Error {
+    io::Error::other("the store does not take it")
 }
 
 impl Cutter {
     fn send(&mut self, last: bool) -> io::Result<()> {
         let bytes = Bytes::from(std::mem::take(&mut self.full));
         let piece = if last { Piece::Last(bytes) } else { Piece::Full(bytes) };
-        self.to
-            .blocking_send(piece)
-            .map_err(|_| io::Error::other("the store does not take it"))
+        self.to.blocking_send(piece).map_err(|_| not_taken())
     }
 }
 
@@ -56,6 +62,7 @@ impl Write for Cutter {
             self.send(false)?;
         }
         if self.full.capacity() == 0 {
+            let Room = self.rooms.blocking_recv().ok_or_else(not_taken)?;
             self.full.reserve_exact(self.size.min(bytes.len().max(PIECE)));
         }
         if self.full.len() + bytes.len() > self.full.capacity() {
@@ -78,16 +85,17 @@ where
     F: FnOnce(&mut dyn Write) -> Result<T, Stop> + Send + 'static,
 {
     let (to, pieces) = mpsc::channel(1);
+    let (back, rooms) = rooms(store.inner.settings.parts_in_flight as usize + 1);
     let size = usize::try_from(store.inner.settings.part_bytes).unwrap_or(usize::MAX);
     let worked = blocking(move |_| {
         let full = Vec::new();
-        let mut cutter = Cutter { size, full, to };
+        let mut cutter = Cutter { size, full, to, rooms };
         Ok(work(&mut cutter).and_then(|result| {
             cutter.send(true)?;
             Ok(result)
         }))
     });
-    let (worked, sent) = tokio::join!(worked, send(store, key, pieces));
+    let (worked, sent) = tokio::join!(worked, send(store, key, pieces, back));
     let failed = |trouble| fault(&store.inner.settings, "store", key, trouble);
     match (worked?, sent) {
         (Ok(result), Ok(true)) => Ok(result),
@@ -99,11 +107,25 @@ where
     }
 }
 
+/// As many rooms as pieces may be in memory: those in flight, and the one that is being filled.
+fn rooms(count: usize) -> (mpsc::Sender<Room>, mpsc::Receiver<Room>) {
+    let (back, rooms) = mpsc::channel(count);
+    for _ in 0..count {
+        let _ = back.try_send(Room);
+    }
+    (back, rooms)
+}
+
 /// Sends what comes; false when the work ended without a last piece, and then nothing is left.
-async fn send(store: &S3, key: &str, mut pieces: mpsc::Receiver<Piece>) -> Result<bool, Trouble> {
+async fn send(
+    store: &S3,
+    key: &str,
+    mut pieces: mpsc::Receiver<Piece>,
+    back: mpsc::Sender<Room>,
+) -> Result<bool, Trouble> {
     let bytes = match pieces.recv().await {
         None => return Ok(false),
-        Some(Piece::Full(bytes)) => return Upload::begin(store, key).await?.run(bytes, pieces).await,
+        Some(Piece::Full(bytes)) => return Upload::begin(store, key).await?.run(bytes, pieces, back).await,
         Some(Piece::Last(bytes)) => bytes,
     };
     let length = bytes.len() as u64;
@@ -158,21 +180,35 @@ async fn give_up(store: &S3, key: &str, id: &str) {
 }
 
 impl Upload {
+    /// Begins in a task of its own: when nobody waits any more, the answer still comes, and then the upload is dropped.
     async fn begin(store: &S3, key: &str) -> Result<Self, Trouble> {
-        let id = store.initiate(key).await?;
-        let upload = Self {
-            store: store.clone(),
-            key: key.to_owned(),
-            id,
-            over: false,
-        };
-        let noted = store.inner.journal.note(key, &upload.id);
-        noted.map_err(|error| Trouble::permanent(format!("the upload could not be noted: {error}")))?;
-        Ok(upload)
+        let (store, key) = (store.clone(), key.to_owned());
+        let begun = tokio::spawn(async move {
+            let id = store.initiate(&key).await?;
+            let over = false;
+            let upload = Self { store, key, id, over };
+            upload.note().await?;
+            Ok(upload)
+        });
+        begun
+            .await
+            .unwrap_or_else(|_| Err(Trouble::passing("beginning an upload was called off")))
     }
 
-    async fn run(mut self, first: Bytes, pieces: mpsc::Receiver<Piece>) -> Result<bool, Trouble> {
-        let sent = match self.send_all(first, pieces).await {
+    async fn note(&self) -> Result<(), Trouble> {
+        let (store, full_key, id) = (self.store.clone(), self.store.full_key(&self.key), self.id.clone());
+        let noted = tokio::task::spawn_blocking(move || store.inner.journal.note(&full_key, &id));
+        let noted = noted.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        noted.map_err(|error| Trouble::permanent(format!("the upload could not be noted: {error}")))
+    }
+
+    async fn run(
+        mut self,
+        first: Bytes,
+        pieces: mpsc::Receiver<Piece>,
+        back: mpsc::Sender<Room>,
+    ) -> Result<bool, Trouble> {
+        let sent = match self.send_all(first, pieces, back).await {
             Ok(Some((parts, length))) => self.finish(&parts, length).await.map(|()| true),
             Ok(None) => Ok(false),
             Err(trouble) => Err(trouble),
@@ -189,6 +225,7 @@ impl Upload {
         &self,
         first: Bytes,
         mut pieces: mpsc::Receiver<Piece>,
+        back: mpsc::Sender<Room>,
     ) -> Result<Option<(Vec<Part>, u64)>, Trouble> {
         let most = self.store.inner.settings.parts_in_flight as usize;
         let (mut sending, mut parts, mut length) = (JoinSet::new(), Vec::new(), 0);
@@ -210,13 +247,13 @@ impl Upload {
             }
             // The part's bytes are let go when it is sent: what is in memory is what is in flight.
             if !(last && bytes.is_empty()) {
-                sending.spawn(send_part(
-                    self.store.clone(),
-                    self.key.clone(),
-                    self.id.clone(),
-                    number,
-                    bytes,
-                ));
+                let part = send_part(self.store.clone(), self.key.clone(), self.id.clone(), number, bytes);
+                let back = back.clone();
+                sending.spawn(async move {
+                    let sent = part.await;
+                    let _ = back.try_send(Room);
+                    sent
+                });
             }
             next = if last { None } else { pieces.recv().await };
             if next.is_none() && !last {
@@ -233,7 +270,7 @@ impl Upload {
     /// Completes the upload. An answer that was lost may have been a yes, and what it is asked again is not what it was:
     /// the object decides.
     async fn finish(&mut self, parts: &[Part], length: u64) -> Result<(), Trouble> {
-        if let Err(trouble) = self.store.complete(&self.key, &self.id, parts).await
+        if let Err(trouble) = self.store.complete(&self.key, &self.id, parts, length).await
             && self.store.head(&self.key).await? != Some(length)
         {
             return Err(trouble);
@@ -282,17 +319,11 @@ async fn put(store: &S3, url: &str, bytes: Bytes) -> Result<Option<String>, Trou
         request.body(reqwest::Body::wrap_stream(pieces))
     };
     let answer = while_moving(request.send(), &moved, store.idle()).await??;
-    let status = answer.status();
-    let etag = answer.headers().get(reqwest::header::ETAG);
-    let etag = etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-    if status.is_success() {
-        return Ok(etag);
+    if answer.status().is_success() {
+        let etag = answer.headers().get(reqwest::header::ETAG);
+        return Ok(etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned));
     }
-    let body = tokio::time::timeout(store.idle(), answer.text()).await;
-    Err(Trouble::of_answer(
-        status.as_u16(),
-        &body.ok().and_then(Result::ok).unwrap_or_default(),
-    ))
+    Err(store.refusal(answer).await)
 }
 
 /// Waits for an answer as long as bytes move, and `idle` after the last did.
