@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, value_parser};
 
 use crate::domain::command::Seats;
-use crate::domain::ids::{RoomName, SeatId, StudentId, TemplateName};
+use crate::domain::ids::{ArchiveId, RoomName, SeatId, StudentId, TemplateName};
 use crate::domain::policy::{LEASE_MINUTES_MAX, SEATS_PER_ROOM_MAX};
 
 const EXAMPLES: &str = "\
@@ -146,6 +146,40 @@ pub enum ArchiveVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Read stored archives back and compare them with what was sent.
+    Verify(VerifyArgs),
+    /// List what is in an archive, or print one of its files.
+    #[command(after_help = "Examples:
+  labtop archive show 20261124T034512Z-7f3a9c1b
+  labtop archive show 20261124T034512Z-7f3a9c1b workspace/main.c
+  labtop archive show 20261124T034512Z-7f3a9c1b --log")]
+    Show(ShowArgs),
+}
+
+/// `labtop archive verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// This archive.
+    #[arg(required_unless_present_any = ["room", "all"])]
+    pub id: Option<ArchiveId>,
+    /// All of this room.
+    #[arg(long, conflicts_with_all = ["id", "all"])]
+    pub room: Option<RoomName>,
+    /// All there are.
+    #[arg(long, conflicts_with = "id")]
+    pub all: bool,
+}
+
+/// `labtop archive show`.
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// Which archive.
+    pub id: ArchiveId,
+    /// A file in it, named as in the list.
+    pub path: Option<String>,
+    /// What the seat printed.
+    #[arg(long, conflicts_with = "path")]
+    pub log: bool,
 }
 
 /// `labtop room …`.

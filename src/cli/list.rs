@@ -159,7 +159,7 @@ fn checks_text(checks: &[Check]) -> String {
     table::render(&columns, &rows)
 }
 
-async fn ask(client: &Client, query: Query) -> Result<Answer, Problem> {
+pub(super) async fn ask(client: &Client, query: Query) -> Result<Answer, Problem> {
     match client.ask(query).await? {
         Answer::Refused { refusal } => Err(refusal.into()),
         Answer::Failed { fault } => Err(fault.into()),
@@ -167,7 +167,7 @@ async fn ask(client: &Client, query: Query) -> Result<Answer, Problem> {
     }
 }
 
-fn odd_answer() -> Problem {
+pub(super) fn odd_answer() -> Problem {
     Problem::new(
         Exit::Failed,
         "the agent answered another question: is it of the same version?",

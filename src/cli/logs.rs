@@ -9,7 +9,11 @@ use crate::wire::client::{Client, Logs};
 
 /// `labtop seat logs`.
 pub async fn print(client: &Client, args: LogsArgs) -> Result<Exit, Problem> {
-    let logs = client.logs(args.seat, args.tail, args.follow).await?;
+    copy(client.logs(args.seat, args.tail, args.follow).await?).await
+}
+
+/// Copies a stream to standard output.
+pub(super) async fn copy(logs: Logs) -> Result<Exit, Problem> {
     let out = io::stdout();
     if out.is_terminal() {
         cleaned(logs, out.lock()).await?;

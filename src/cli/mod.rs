@@ -3,6 +3,7 @@
 //! Knows: the client's side of the wire, text and JSON for people and scripts, exit codes. Must not know: the engine,
 //! Docker, the ledger. `labtop`, `agent`, `demo` and `config` are glued together in `main`.
 
+mod archive;
 mod args;
 pub mod attach;
 mod clean;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::{ArchiveVerb, ClientVerb, CloseArgs, OpenArgs, RoomVerb, ScopeArgs, SeatVerb};
 use super::attach::{attach, find};
 use super::exit::{Exit, Problem, complain};
-use super::{list, logs, outcome, seats, shell};
+use super::{archive, list, logs, outcome, seats, shell};
 use crate::domain::command::Command;
 use crate::domain::ids::RoomName;
 
@@ -16,10 +16,16 @@ pub async fn run(verb: ClientVerb, config: Option<&Path>) -> Result<Exit, Proble
         ClientVerb::Room { verb } => room(verb, config).await,
         ClientVerb::Seat { verb } => seat(verb, config).await,
         ClientVerb::Ls { room, json } => seats::ls(&find().await?, room.as_ref(), json).await,
-        ClientVerb::Archive {
-            verb: ArchiveVerb::Ls { room, json },
-        } => list::archives(&find().await?, room, json).await,
+        ClientVerb::Archive { verb } => archive(verb, config).await,
         ClientVerb::Doctor { json } => list::checks(&attach(config).await?, json).await,
+    }
+}
+
+async fn archive(verb: ArchiveVerb, config: Option<&Path>) -> Result<Exit, Problem> {
+    match verb {
+        ArchiveVerb::Ls { room, json } => list::archives(&find().await?, room, json).await,
+        ArchiveVerb::Verify(args) => archive::verify(&attach(config).await?, args).await,
+        ArchiveVerb::Show(args) => archive::show(&attach(config).await?, args).await,
     }
 }
 

@@ -206,8 +206,28 @@ pub enum Query {
         /// Which.
         seat: SeatId,
     },
+    /// Reads a stored archive back and compares it; what is found is recorded.
+    VerifyArchive {
+        /// Which.
+        id: ArchiveId,
+    },
     /// The health of the installation.
     Doctor,
+}
+
+/// What of a stored archive is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Excerpt {
+    /// Its manifest.
+    Manifest,
+    /// What the seat printed.
+    Log,
+    /// The content of one file, named as in the manifest.
+    File {
+        /// Its path.
+        path: String,
+    },
 }
 
 /// The answer to a question.
@@ -225,6 +245,11 @@ pub enum Answer {
         titles: Vec<String>,
         /// One row a process; hostile text.
         rows: Vec<Vec<String>>,
+    },
+    /// An archive is as it was sent.
+    Verified {
+        /// How thoroughly that was looked at.
+        mode: VerifyMode,
     },
     /// What was checked.
     Doctor {

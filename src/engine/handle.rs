@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::domain::command::{Answer, Command, Outcome, ProgressReport, Query};
+use crate::domain::command::{Answer, Command, Excerpt, Outcome, ProgressReport, Query};
 use crate::domain::fault::{Denial, Fault, FaultCode};
-use crate::domain::ids::SeatId;
+use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::role::Actor;
 use crate::domain::snapshot::Snapshot;
@@ -55,6 +55,17 @@ pub enum Request {
         tail: u32,
         /// Whether to go on with new ones.
         follow: bool,
+        /// Where the stream goes.
+        reply: oneshot::Sender<Result<LogStream, Denial>>,
+    },
+    /// Read a part of a stored archive.
+    Fetch {
+        /// Who asks.
+        actor: Actor,
+        /// Which archive.
+        id: ArchiveId,
+        /// Which part.
+        excerpt: Excerpt,
         /// Where the stream goes.
         reply: oneshot::Sender<Result<LogStream, Denial>>,
     },
@@ -166,6 +177,20 @@ impl Handle {
             seat,
             tail,
             follow,
+            reply,
+        })
+        .await?
+    }
+
+    /// Opens a part of a stored archive.
+    ///
+    /// # Errors
+    /// When the role does not permit it, or there is no such archive.
+    pub async fn fetch(&self, actor: Actor, id: ArchiveId, excerpt: Excerpt) -> Result<LogStream, Denial> {
+        self.call(|reply| Request::Fetch {
+            actor,
+            id,
+            excerpt,
             reply,
         })
         .await?

@@ -12,6 +12,7 @@ mod perform;
 mod probe;
 mod queries;
 mod run;
+mod shelf;
 mod tasks;
 mod watch;
 mod world;

@@ -6,10 +6,10 @@ use super::doctor;
 use super::handle::{LogStream, Request, ShellSession};
 use super::run::Run;
 use super::world::World;
-use crate::domain::command::{Answer, Query};
+use crate::domain::command::{Answer, Excerpt, Query};
 use crate::domain::control::Input;
 use crate::domain::fault::{Denial, Refusal};
-use crate::domain::ids::{ContainerId, SeatId};
+use crate::domain::ids::{ArchiveId, ContainerId, SeatId};
 use crate::domain::role::{Actor, Role};
 use crate::domain::seen::RunState;
 use crate::domain::template::SeatUser;
@@ -25,6 +25,12 @@ pub(super) fn answer(run: &mut Run, request: Request) {
             follow,
             reply,
         } => logs(run, &seat, (tail, follow), reply),
+        Request::Fetch {
+            actor,
+            id,
+            excerpt,
+            reply,
+        } => fetch(run, &actor, id, excerpt, reply),
         Request::Shell {
             actor,
             seat,
@@ -46,6 +52,7 @@ fn ask(run: &Run, query: Query, reply: oneshot::Sender<Answer>) {
             Ok(id) => tokio::spawn(async move { top(&world, &id).await }),
             Err(refusal) => tokio::spawn(async move { Answer::Refused { refusal } }),
         },
+        Query::VerifyArchive { id } => tokio::spawn(async move { verify_archive(&world, id).await }),
         Query::Doctor => {
             let orphans = run.control.orphans().iter().cloned().collect();
             let strange = run.control.strange_engine().map(str::to_owned);
@@ -60,6 +67,30 @@ fn ask(run: &Run, query: Query, reply: oneshot::Sender<Answer>) {
         if let Ok(answer) = work.await {
             let _ = reply.send(answer);
         }
+    });
+}
+
+async fn verify_archive(world: &World, id: ArchiveId) -> Answer {
+    match Box::pin(world.check_archive(id)).await {
+        Ok(mode) => Answer::Verified { mode },
+        Err(Denial::Refused(refusal)) => Answer::Refused { refusal },
+        Err(Denial::Failed(fault)) => Answer::Failed { fault },
+    }
+}
+
+fn fetch(run: &Run, actor: &Actor, id: ArchiveId, excerpt: Excerpt, reply: oneshot::Sender<Result<LogStream, Denial>>) {
+    let permitted = if actor.role < Role::Proctor {
+        Err(Refusal::role(&actor.name, "archive show", actor.role))
+    } else {
+        Ok(())
+    };
+    let world = run.world.clone();
+    tokio::spawn(async move {
+        let stream = match permitted {
+            Ok(()) => Box::pin(world.open_archive(id, excerpt)).await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        let _ = reply.send(stream);
     });
 }
 

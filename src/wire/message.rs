@@ -6,14 +6,14 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::command::{Answer, Command, Outcome, ProgressReport, Query};
+use crate::domain::command::{Answer, Command, Excerpt, Outcome, ProgressReport, Query};
 use crate::domain::fault::{Denial, Fault, Refusal};
-use crate::domain::ids::{InstanceId, SeatId};
+use crate::domain::ids::{ArchiveId, InstanceId, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::snapshot::Snapshot;
 
 /// Grows with every change of the messages that an older side would not understand.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The client's greeting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +105,13 @@ pub enum Request {
         tail: u32,
         /// Whether to go on with new ones.
         follow: bool,
+    },
+    /// A part of a stored archive as raw bytes.
+    Fetch {
+        /// Which archive.
+        id: ArchiveId,
+        /// Which part.
+        excerpt: Excerpt,
     },
     /// A shell in a seat: raw bytes both ways.
     Shell {

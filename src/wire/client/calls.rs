@@ -5,8 +5,8 @@ use tokio::net::UnixStream;
 
 use super::watch::next_event;
 use super::{CallError, Client, ConnectError};
-use crate::domain::command::{Answer, Command, Outcome, ProgressReport, Query};
-use crate::domain::ids::SeatId;
+use crate::domain::command::{Answer, Command, Excerpt, Outcome, ProgressReport, Query};
+use crate::domain::ids::{ArchiveId, SeatId};
 use crate::wire::codec::Frame;
 use crate::wire::message::{Event, Request};
 use crate::wire::stream::Connection;
@@ -81,7 +81,19 @@ impl Client {
     /// # Errors
     /// When the agent cannot be reached, or the seat has no log.
     pub async fn logs(&self, seat: SeatId, tail: u32, follow: bool) -> Result<Logs, CallError> {
-        let mut connection = self.open(&Request::Logs { seat, tail, follow }).await?;
+        self.pipe(&Request::Logs { seat, tail, follow }).await
+    }
+
+    /// Opens a part of a stored archive.
+    ///
+    /// # Errors
+    /// When the agent cannot be reached, or there is no such archive.
+    pub async fn fetch(&self, id: ArchiveId, excerpt: Excerpt) -> Result<Logs, CallError> {
+        self.pipe(&Request::Fetch { id, excerpt }).await
+    }
+
+    async fn pipe(&self, request: &Request) -> Result<Logs, CallError> {
+        let mut connection = self.open(request).await?;
         match next_event(&mut connection.reader).await? {
             Event::Opened => Ok(Logs(connection)),
             Event::Failed(fault) => Err(fault.into()),
@@ -91,7 +103,7 @@ impl Client {
     }
 }
 
-/// An open log: bytes that nobody has cleaned. Dropping it ends it.
+/// An open log, or part of an archive: bytes that nobody has cleaned. Dropping it ends it.
 pub struct Logs(Connection<UnixStream>);
 
 impl Logs {

@@ -6,9 +6,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::talk::Host;
 use super::watch::left;
-use crate::domain::command::{Command, Query};
-use crate::domain::fault::{Fault, FaultCode};
-use crate::domain::ids::SeatId;
+use crate::domain::command::{Command, Excerpt, Query};
+use crate::domain::fault::{Denial, Fault, FaultCode};
+use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::role::Actor;
 use crate::engine::handle::{CommandEvent, LogStream};
 use crate::wire::message::Event;
@@ -76,10 +76,33 @@ pub async fn logs<S>(connection: Connection<S>, seat: SeatId, tail: u32, follow:
 where
     S: AsyncRead + AsyncWrite,
 {
+    pipe(connection, host.handle.logs(seat, tail, follow), host).await
+}
+
+/// Sends a part of a stored archive until it ends or the client leaves.
+pub async fn fetch<S>(
+    connection: Connection<S>,
+    actor: Actor,
+    id: ArchiveId,
+    excerpt: Excerpt,
+    host: &Host,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite,
+{
+    pipe(connection, host.handle.fetch(actor, id, excerpt), host).await
+}
+
+/// Opens a stream of bytes and sends it.
+async fn pipe<S, O>(connection: Connection<S>, opening: O, host: &Host) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite,
+    O: Future<Output = Result<LogStream, Denial>>,
+{
     let Connection { mut reader, mut writer } = connection;
     let opened = tokio::select! {
         ended = left(&mut reader) => return ended,
-        opened = host.handle.logs(seat, tail, follow) => opened,
+        opened = opening => opened,
     };
     let stream = match opened {
         Ok(stream) => stream,

@@ -9,7 +9,9 @@ use crate::domain::fault::Fault;
 use crate::domain::names::{ArchivePart, part_key};
 use crate::domain::proof::{ArchiveClaim, Readback, Stillness, Stored, VerifiedArchive, VerifyMode};
 use crate::pack::check::{Compared, compare};
+use crate::pack::entry::{Kind, shown};
 use crate::pack::manifest::{self, Head};
+use crate::pack::reader::{TarError, TarReader};
 use crate::pack::sum::Summed;
 
 impl Archives {
@@ -138,5 +140,30 @@ impl Archives {
             part,
             self.store.read(&part_key(&claim.seat, &claim.id, part), work).await,
         )
+    }
+
+    /// Copies the content of one file of an archive to `out`. Its path is that of the manifest.
+    ///
+    /// # Errors
+    /// When there is no such file in it, or the store or `out` fails.
+    pub async fn copy_file<W>(&self, claim: &ArchiveClaim, path: String, mut out: W) -> Result<(), Fault>
+    where
+        W: Write + Send + 'static,
+    {
+        let about = claim.clone();
+        let work = move |bytes: &mut dyn Read| {
+            let mut tar = TarReader::new(zstd::Decoder::new(bytes)?);
+            let damaged = |error: TarError| Stop::Fault(trouble::mismatch(&about, &format!("cannot be read: {error}")));
+            while let Some(entry) = tar.next_entry().map_err(damaged)? {
+                if shown(&entry.path) == path {
+                    return match entry.kind {
+                        Kind::File => Ok(io::copy(&mut tar, &mut out).and_then(|_| out.flush())?),
+                        kind => Err(trouble::no_file(&about, &path, kind.word()).into()),
+                    };
+                }
+            }
+            Err(trouble::no_file(&about, &path, "not in it").into())
+        };
+        Self::need(claim, ArchivePart::Workspace, self.store.read(&claim.key, work).await)
     }
 }

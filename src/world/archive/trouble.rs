@@ -93,6 +93,15 @@ pub(super) fn called_off() -> Fault {
     Fault::new(FaultCode::Cancelled, "the transfer to the archive store was called off")
 }
 
+/// There is no such file to be shown.
+pub(super) fn no_file(claim: &ArchiveClaim, path: &str, what: &str) -> Fault {
+    let path = crate::pack::entry::shown(path.as_bytes());
+    store(
+        format!("archive {}: {path} is {what}", claim.id),
+        &format!("`labtop archive show {}` lists its files", claim.id),
+    )
+}
+
 /// The stored object is not what was sent.
 pub(super) fn mismatch(claim: &ArchiveClaim, what: &str) -> Fault {
     tracing::warn!(archive = %claim.id, seat = %claim.seat, what, "archive differs");

@@ -1,0 +1,84 @@
+//! Stored archives for people: whether they are as they were sent, and what is in them.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::clock;
+use super::handle::LogStream;
+use super::perform::cancelled;
+use super::world::World;
+use crate::domain::command::Excerpt;
+use crate::domain::fault::{Denial, Fault, FaultCode, Refusal};
+use crate::domain::ids::ArchiveId;
+use crate::domain::names::ArchivePart;
+use crate::domain::proof::{ArchiveClaim, VerifyMode};
+use crate::domain::record::Change;
+
+/// Pieces of an archive that wait for a slow reader.
+const PIECES: usize = 16;
+
+impl World {
+    async fn claim(&self, id: ArchiveId) -> Result<ArchiveClaim, Denial> {
+        let found = self.ledger.claim(id.clone()).await?;
+        let missing = || Refusal::not_found(format!("There is no archive {id}; `labtop archive ls` lists them"));
+        Ok(found.ok_or_else(missing)?)
+    }
+
+    /// Reads an archive back and records what was found. A store that cannot be read says nothing about the archive.
+    pub(super) async fn check_archive(&self, id: ArchiveId) -> Result<VerifyMode, Denial> {
+        let claim = self.claim(id.clone()).await?;
+        let _permit = self.transfers.acquire().await.map_err(|_| cancelled())?;
+        let checked = self.archives.scrub(&claim).await;
+        let differs = matches!(&checked, Err(fault) if fault.code == FaultCode::Mismatch);
+        if checked.is_ok() || differs {
+            let change = Change::CheckArchive {
+                id,
+                good: !differs,
+                unix_ms: clock::unix_ms(),
+            };
+            self.ledger.write(vec![change]).await?;
+        }
+        // This work is not in a seat any more: nothing is archived again.
+        Ok(checked.map_err(|fault| Fault::new(fault.code, fault.text).hint("Look into the archive store"))?)
+    }
+
+    /// Opens a part of an archive as a stream.
+    pub(super) async fn open_archive(&self, id: ArchiveId, excerpt: Excerpt) -> Result<LogStream, Denial> {
+        let claim = self.claim(id).await?;
+        if excerpt == Excerpt::Log && claim.extent.log.is_none() {
+            let text = format!("Archive {} holds no log: its seat had no container", claim.id);
+            return Err(Refusal::not_found(text).into());
+        }
+        let (to, stream) = mpsc::channel(PIECES);
+        let archives = self.archives.clone();
+        tokio::spawn(async move {
+            let out = Pipe(to.clone());
+            let copied = match excerpt {
+                Excerpt::Manifest => archives.copy(&claim, ArchivePart::Manifest, out).await,
+                Excerpt::Log => archives.copy(&claim, ArchivePart::Log, out).await,
+                Excerpt::File { path } => archives.copy_file(&claim, path, out).await,
+            };
+            if let Err(fault) = copied {
+                let _ = to.send(Err(fault)).await;
+            }
+        });
+        Ok(stream)
+    }
+}
+
+/// What is written to it goes into a stream.
+struct Pipe(mpsc::Sender<Result<Bytes, Fault>>);
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
