@@ -12,7 +12,7 @@ use labtop::domain::ids::{RoomName, SeatId};
 use labtop::domain::names::archive_key;
 use labtop::domain::proof::{ArchiveClaim, Extent, Stillness, VerifyMode};
 use labtop::domain::record::{AuditEntry, Change, Closing, LedgerState, RoomRecord, RoomWanted, SeatRecord, Wanted};
-use labtop::domain::template::{Autosave, Egress, SeatUser, Selection, Template};
+use labtop::domain::template::{Egress, SeatUser, Selection, Template};
 use labtop::world::ledger::Ledger;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
@@ -40,7 +40,6 @@ fn template() -> Template {
         read_only: true,
         runtime: None,
         archive: Selection::default(),
-        autosave: Autosave::default(),
     }
 }
 

@@ -7,13 +7,12 @@ use std::path::Path;
 
 use crate::domain::proof::VerifyMode;
 use crate::domain::settings::{ArchiveSettings, S3Settings, StoreSettings};
-use crate::domain::template::{Autosave, Selection};
+use crate::domain::template::Selection;
 use crate::pack::rules::Selector;
 
 use super::check::{absolute, one_of};
 use super::raw::Section;
 use super::units;
-use super::value::Scalar;
 
 /// zstd's own default: on two cores it keeps up with what a disk delivers.
 const LEVEL: u32 = 3;
@@ -30,10 +29,6 @@ const RETRIES: u32 = 4;
 const REGION: &str = "us-east-1";
 /// Most bytes of one archive unless the template says otherwise.
 const SEAT_MAX: u64 = 48 << 30;
-/// Snapshots of a seat that are kept.
-const KEEP: u32 = 3;
-/// Longest time between snapshots, seconds: a day.
-const AUTOSAVE_MAX: u32 = 86_400;
 
 /// Reads `[archive]`.
 pub(super) fn read(section: &Section<'_>, state_dir: &Path) -> ArchiveSettings {
@@ -183,21 +178,6 @@ pub(super) fn selection(section: &Section<'_>, workspace: &str) -> Selection {
     };
     section.end(&[]);
     selection
-}
-
-/// Reads `[templates.NAME.autosave]`.
-pub(super) fn autosave(section: &Section<'_>) -> Autosave {
-    let every_seconds = section.read("every", |value: Scalar| match value {
-        Scalar::Flag(false) => Ok(0),
-        Scalar::Integer(seconds) => u32::try_from(seconds)
-            .ok()
-            .filter(|seconds| (10..=AUTOSAVE_MAX).contains(seconds))
-            .ok_or_else(|| format!("write seconds from 10 to {AUTOSAVE_MAX}, or false for none")),
-        _ => Err(format!("write seconds from 10 to {AUTOSAVE_MAX}, or false for none")),
-    });
-    let keep = number(section, "keep", KEEP, 1, 100);
-    section.end(&[]);
-    Autosave { every_seconds, keep }
 }
 
 fn patterns(patterns: Vec<String>) -> Result<Vec<String>, String> {

@@ -214,7 +214,6 @@ fn keys(template: &Template) -> Table {
         put("runtime", runtime.clone().into());
     }
     put("archive", chosen(template).into());
-    put("autosave", autosave(template).into());
     if !template.env.is_empty() {
         let env = template.env.iter();
         let env: Table = env.map(|(name, value)| (name.clone(), value.clone().into())).collect();
@@ -236,18 +235,6 @@ fn chosen(template: &Template) -> Table {
         }
     }
     table.insert("max_size".to_owned(), units::size(selection.max_bytes).into());
-    table
-}
-
-fn autosave(template: &Template) -> Table {
-    let autosave = template.autosave;
-    let mut table = Table::new();
-    match autosave.every_seconds {
-        Some(0) => table.insert("every".to_owned(), false.into()),
-        Some(seconds) => table.insert("every".to_owned(), seconds.into()),
-        None => None,
-    };
-    table.insert("keep".to_owned(), autosave.keep.into());
     table
 }
 

@@ -196,7 +196,6 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
             .read("network", |text: String| one_of(&text, &networks, &[]))
             .unwrap_or(Egress::Open),
         archive: archive::selection(&section.table("archive"), &workspace),
-        autosave: archive::autosave(&section.table("autosave")),
         workspace,
         minutes: section
             .read("minutes", |value| units::count(value, 1, LEASE_MINUTES_MAX))
@@ -207,7 +206,7 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
         read_only: section.plain("read_only").unwrap_or(false),
         runtime: section.read("runtime", runtime),
     };
-    section.end(&["guard"]);
+    section.end(&["guard", "autosave"]);
     template
 }
 

@@ -48,36 +48,6 @@ pub struct Selection {
     pub max_bytes: u64,
 }
 
-/// Snapshots of a running seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Autosave {
-    /// Seconds between two; 0 means never; none means the default for an exam or a class.
-    pub every_seconds: Option<u32>,
-    /// How many of a seat are kept.
-    pub keep: u32,
-}
-
-impl Default for Autosave {
-    fn default() -> Self {
-        Self {
-            every_seconds: None,
-            keep: 3,
-        }
-    }
-}
-
-impl Autosave {
-    /// Seconds between two snapshots; none when there are none.
-    #[must_use]
-    pub fn period_seconds(&self, exam: bool) -> Option<u32> {
-        /// A lost minute of an exam is a complaint; of a class, five are a pity.
-        const EXAM: u32 = 60;
-        const CLASS: u32 = 300;
-        let default = if exam { EXAM } else { CLASS };
-        Some(self.every_seconds.unwrap_or(default)).filter(|seconds| *seconds > 0)
-    }
-}
-
 /// A checked template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
@@ -118,7 +88,4 @@ pub struct Template {
     /// What of the work is archived.
     #[serde(default)]
     pub archive: Selection,
-    /// Snapshots while it runs.
-    #[serde(default)]
-    pub autosave: Autosave,
 }

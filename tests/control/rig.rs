@@ -15,7 +15,7 @@ use labtop::domain::role::{Actor, Role};
 use labtop::domain::seen::{ContainerSeen, EngineInfo, EngineState, Listing, RunState, VolumeSeen};
 use labtop::domain::settings::RouteAuth;
 use labtop::domain::snapshot::Snapshot;
-use labtop::domain::template::{Autosave, Egress, SeatUser, Selection, Template};
+use labtop::domain::template::{Egress, SeatUser, Selection, Template};
 
 pub fn room(name: &str) -> RoomName {
     name.parse().unwrap()
@@ -473,7 +473,6 @@ fn rules() -> Rules {
         read_only: false,
         runtime: None,
         archive: Selection::default(),
-        autosave: Autosave::default(),
     };
     Rules {
         default_template: template.name.clone(),

@@ -8,7 +8,7 @@ use labtop::domain::ids::{RoomName, SeatId};
 use labtop::domain::record::{RoomWanted, Wanted};
 use labtop::domain::seen::RunState;
 use labtop::domain::settings::RouteAuth;
-use labtop::domain::template::{Autosave, Egress, SeatUser, Selection, Template};
+use labtop::domain::template::{Egress, SeatUser, Selection, Template};
 
 use crate::world::{Event, Sabotage, Weather, World};
 
@@ -187,7 +187,6 @@ fn rules() -> Rules {
         read_only: false,
         runtime: None,
         archive: Selection::default(),
-        autosave: Autosave::default(),
     };
     Rules {
         default_template: template.name.clone(),

@@ -13,7 +13,7 @@ use labtop::domain::names::{LABEL_INSTANCE, Names, route};
 use labtop::domain::proof::{ArchiveClaim, Extent, Readback, Stillness, Stored, VerifiedArchive, Warrant};
 use labtop::domain::seen::ContainerSeen;
 use labtop::domain::settings::{NetworkSettings, Probe, RouteAuth, RoutingSettings, TlsSettings};
-use labtop::domain::template::{Autosave, Egress, Selection, Template};
+use labtop::domain::template::{Egress, Selection, Template};
 use labtop::world::archive::digest;
 use labtop::world::docker::rootfs::{RootFs, short_digest};
 use labtop::world::docker::{Docker, Options, Parts, demo};
@@ -132,7 +132,6 @@ impl Lab {
             read_only: false,
             runtime: None,
             archive: Selection::default(),
-            autosave: Autosave::default(),
         }
     }
 

@@ -102,7 +102,7 @@ mod tests {
     use bollard::models::Runtime;
 
     use super::*;
-    use crate::domain::template::{Autosave, Egress, Selection};
+    use crate::domain::template::{Egress, Selection};
     use crate::world::docker::demo::STUDENT;
 
     fn template() -> Template {
@@ -125,7 +125,6 @@ mod tests {
             read_only: false,
             runtime: Some("runc".into()),
             archive: Selection::default(),
-            autosave: Autosave::default(),
         }
     }
 

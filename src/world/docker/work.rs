@@ -142,15 +142,6 @@ impl Work {
         }
     }
 
-    /// A digest of what the file system tells of the workspace, when it lies on this host: two equal ones mean that
-    /// nothing changed.
-    pub async fn fingerprint(&self) -> Option<String> {
-        let root = self.tree.as_ref()?.try_clone().ok()?;
-        let taken = tokio::task::spawn_blocking(move || crate::pack::tree::fingerprint(root, &|_, _| false));
-        let digest = taken.await.ok()?.ok()?;
-        Some(crate::pack::sum::hex(&digest))
-    }
-
     /// Hands the work to whoever packs it, and removes the carrier. Ends early when nobody takes it any more.
     ///
     /// # Errors

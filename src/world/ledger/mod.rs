@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::command::ArchiveRow;
 use crate::domain::fault::Fault;
-use crate::domain::ids::{ArchiveId, InstanceId, RoomName, SeatId};
+use crate::domain::ids::{ArchiveId, InstanceId, RoomName};
 use crate::domain::proof::ArchiveClaim;
 use crate::domain::record::{AuditEntry, Change, LedgerState};
 use trouble::ledger_fault;
@@ -114,26 +114,6 @@ impl Ledger {
     /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
     pub async fn claim(&self, id: ArchiveId) -> Result<Option<ArchiveClaim>, Fault> {
         self.read(move |db| rows::claim(db, &id)).await
-    }
-
-    /// The snapshots of a seat in one opening of its room, oldest first.
-    ///
-    /// # Errors
-    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
-    pub async fn snapshots(&self, seat: SeatId, session: u64) -> Result<Vec<ArchiveClaim>, Fault> {
-        self.read(move |db| rows::snapshots(db, &seat, session)).await
-    }
-
-    /// Copies the whole ledger as it is at this moment into a new file, while writing goes on.
-    ///
-    /// # Errors
-    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when either file fails, or `to` is there already.
-    pub async fn backup(&self, to: PathBuf) -> Result<(), Fault> {
-        self.read(move |db| {
-            db.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
-            Ok(())
-        })
-        .await
     }
 
     /// The audit trail, newest last.

@@ -1,7 +1,7 @@
 //! Rows read back into the domain's words. Whatever does not fit them is an error, never a guess.
 
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 
 use super::AuditRow;
@@ -61,17 +61,6 @@ pub(super) fn archives(db: &Connection, room: Option<&RoomName>) -> rusqlite::Re
 pub(super) fn claim(db: &Connection, id: &ArchiveId) -> rusqlite::Result<Option<ArchiveClaim>> {
     let mut rows = db.prepare("SELECT * FROM archives WHERE id = ?1")?;
     rows.query_row([id.as_str()], claim_row).optional()
-}
-
-/// The snapshots of a seat in one opening of its room, oldest first.
-pub(super) fn snapshots(db: &Connection, seat: &SeatId, session: u64) -> rusqlite::Result<Vec<ArchiveClaim>> {
-    let mut rows = db.prepare(
-        "SELECT * FROM archives WHERE room = ?1 AND student = ?2 AND session = ?3 AND extent LIKE '%\"snapshot\"%'
-         ORDER BY created_unix_ms, id",
-    )?;
-    let session = i64::try_from(session).unwrap_or(i64::MAX);
-    rows.query_map(params![seat.room.as_str(), seat.student.as_str(), session], claim_row)?
-        .collect()
 }
 
 fn claim_row(row: &Row<'_>) -> rusqlite::Result<ArchiveClaim> {
