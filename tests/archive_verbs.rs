@@ -9,7 +9,7 @@ const CONFIG: &str = r#"
 default_template = "lab"
 [templates.lab]
 image = "labtop-demo:latest"
-command = ["/bin/sh", "-c", "echo work of $LABTOP_STUDENT > id.txt; mkdir -p node_modules; echo big > node_modules/x; mkfifo pipe; mkdir -p /tmp/home/.config; echo setting > /tmp/home/.config/editor; echo printed by $LABTOP_STUDENT; exec /bin/busybox httpd -f -p 8080 -h /workspace"]
+command = ["/bin/sh", "-c", "echo work of $LABTOP_STUDENT > id.txt; mkdir -p node_modules; echo big > node_modules/x; mkfifo pipe; mkdir -p /tmp/home/.config; echo setting > /tmp/home/.config/editor; echo odd > \"$(printf '/tmp/b\\377')\"; echo printed by $LABTOP_STUDENT; exec /bin/busybox httpd -f -p 8080 -h /workspace"]
 port = 8080
 memory = "32MiB"
 cpus = 0.5
@@ -43,6 +43,7 @@ fn an_archive_holds_all_that_was_written_and_tells_what_it_left_out() {
         "workspace/id.txt",
         "elsewhere/tmp/home/.config/editor",
         "workspace/node_modules  (not stored: excluded by the template)",
+        "elsewhere/tmp/b\\xff",
         "workspace/pipe  (not stored: a named pipe",
     ] {
         assert!(list.contains(shown), "{shown} in {list}");

@@ -365,6 +365,8 @@ fn place_below(entry: &mut Entry, below: &[u8]) {
         return;
     }
     let under = |path: &[u8]| {
+        // What was asked for by the root's own name begins with it.
+        let path = path.strip_prefix(b"/").unwrap_or(path);
         if path.is_empty() {
             below.to_vec()
         } else {

@@ -38,13 +38,15 @@ pub(super) fn paths(changes: &[FilesystemChange], selection: &Selection) -> Vec<
         .collect();
     let parents: BTreeSet<&str> = changes.iter().filter_map(|change| parent(&change.path)).collect();
     let workspace = selection.workspace.trim_end_matches('/');
+    let odd = nameless(changes, workspace);
     let mut found: Vec<Candidate> = Vec::new();
     for (path, kind) in &changed {
         let on_the_way = !workspace.is_empty() && is_below(workspace, path);
         let in_workspace = !workspace.is_empty() && is_below(path, workspace);
         let covered = found.last().is_some_and(|last| is_below(path, &last.path));
         let wanted = selection.paths.iter().any(|root| is_below(path, root));
-        if in_workspace || on_the_way || covered || wanted {
+        let in_odd = odd.iter().any(|root| is_below(path, root));
+        if in_workspace || on_the_way || covered || wanted || in_odd {
             continue;
         }
         match kind {
@@ -57,8 +59,26 @@ pub(super) fn paths(changes: &[FilesystemChange], selection: &Selection) -> Vec<
             }),
         }
     }
+    found.extend(odd.into_iter().map(whole));
     found.extend(selection.paths.iter().map(|path| whole(path)));
     found
+}
+
+/// The engine writes this in the place of bytes that are no UTF-8, and finds nothing under such a name.
+const NO_LETTER: char = '\u{fffd}';
+
+/// Directories in which something has a name that the engine cannot be asked for: they are read whole, because a student
+/// who makes such a name must neither lose work nor keep a seat from ever closing.
+fn nameless<'a>(changes: &'a [FilesystemChange], workspace: &str) -> BTreeSet<&'a str> {
+    let odd = changes.iter().filter(|change| change.kind != ChangeType::_2);
+    let roots: BTreeSet<&str> = odd
+        .filter_map(|change| change.path.find(NO_LETTER).map(|at| &change.path[..at]))
+        .filter_map(parent)
+        .map(|parent| if parent.is_empty() { "/" } else { parent })
+        .filter(|root| workspace.is_empty() || !is_below(root, workspace))
+        .collect();
+    let outermost = |root: &&str| !roots.iter().any(|other| other != root && is_below(root, other));
+    roots.iter().copied().filter(outermost).collect()
 }
 
 fn whole(path: &str) -> Candidate {
@@ -85,8 +105,10 @@ fn parent(path: &str) -> Option<&str> {
 
 /// Whether `path` is `root` or below it.
 fn is_below(path: &str, root: &str) -> bool {
-    path.strip_prefix(root)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    root == "/"
+        || path
+            .strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -146,6 +168,24 @@ mod tests {
         ];
         let read = found(&changes, "/home/coder/project", &[]);
         assert_eq!(read, ["/home/coder/.cache", "/home/coder/project2"]);
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_read_with_their_directory() {
+        let changes = [
+            ("/tmp", CHANGED),
+            ("/tmp/a", ADDED),
+            ("/tmp/b\u{fffd}", ADDED),
+            ("/tmp/b\u{fffd}/c", ADDED),
+            ("/tmp/d/e\u{fffd}", ADDED),
+            ("/opt/x", ADDED),
+            ("/workspace/\u{fffd}", ADDED),
+        ];
+        assert_eq!(found(&changes, "/workspace", &[]), ["/opt/x", "/tmp"]);
+        assert_eq!(
+            found(&[("/\u{fffd}", ADDED), ("/opt/x", ADDED)], "/workspace", &[]),
+            ["/"]
+        );
     }
 
     #[test]
