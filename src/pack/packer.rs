@@ -221,7 +221,12 @@ impl<W: Write> Packer<W> {
     pub fn tree(&mut self, root: OwnedFd) -> Result<(), PackError> {
         let part = Part::Workspace;
         tree::walk(root, part.root().as_bytes(), &mut |found| match found {
-            Found::Missed(path, why) => self.leave_out(path, None, &why).map(|()| Next::Past),
+            // Work that is there and was not read would be lost with the workspace: it is all read again.
+            Found::Missed(path, why) => Err(PackError::Source(io::Error::other(format!("{} {why}", shown(path))))),
+            Found::TooLong(path) => {
+                let why = format!("its path is longer than {} bytes", tree::PATH_MAX);
+                self.leave_out(path, None, &why).map(|()| Next::Past)
+            }
             Found::Entry(entry, content) => {
                 if !self.weigh(part, entry)? {
                     // The tree gives its content again under its next name.

@@ -21,7 +21,7 @@ use super::entry::{Entry, Kind, Mtime};
 
 /// Longest path that is followed, bytes. The kernel's own limit for one call is 4096; beyond four times that somebody
 /// builds a trap.
-const PATH_MAX: usize = 16 * 1024;
+pub const PATH_MAX: usize = 16 * 1024;
 /// Directories that are held open at once on the way down; those above are found again by `..`.
 const OPEN_MAX: usize = 64;
 
@@ -39,8 +39,10 @@ pub enum Next {
 pub enum Found<'a> {
     /// A thing; files come with their content.
     Entry(&'a Entry, Option<&'a mut Content>),
-    /// Something that cannot be taken: where, and why in plain words.
+    /// Something that could not be taken: where, and why in plain words. It may be there all the same.
     Missed(&'a [u8], String),
+    /// A path that is longer than is followed: nothing of it, or below it, is taken.
+    TooLong(&'a [u8]),
 }
 
 /// What is known of a file before it is read.
@@ -107,8 +109,7 @@ impl Walk {
         self.path.push(b'/');
         self.path.extend(name.to_bytes());
         if self.path.len() > PATH_MAX {
-            let why = format!("its path is longer than {PATH_MAX} bytes");
-            visit(Found::Missed(&self.path, why))?;
+            visit(Found::TooLong(&self.path))?;
             return Ok(true);
         }
         self.one(&name, visit)?;

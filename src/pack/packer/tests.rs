@@ -202,6 +202,35 @@ fn elsewhere_is_a_part_of_its_own() {
 }
 
 #[test]
+fn what_is_there_and_cannot_be_read_is_never_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a"), "work").unwrap();
+    std::fs::create_dir(dir.path().join("mounted")).unwrap();
+    let digest = || {
+        let mut packer = Packer::digesting(orders(&[], 0));
+        packer
+            .tree(std::fs::File::open(dir.path()).unwrap().into())
+            .map(|()| packer.finish().unwrap().0.entries)
+    };
+    assert_eq!(digest().unwrap(), 3);
+    let at = dir.path().join("mounted");
+    let mount = |args: &[&str]| {
+        std::process::Command::new(args[0])
+            .args(&args[1..])
+            .arg(&at)
+            .status()
+            .unwrap()
+    };
+    assert!(
+        mount(&["mount", "-t", "tmpfs", "labtop-test"]).success(),
+        "run the tests as root"
+    );
+    let taken = digest();
+    assert!(mount(&["umount"]).success());
+    assert!(matches!(taken.unwrap_err(), PackError::Source(why) if why.to_string().contains("mounted")));
+}
+
+#[test]
 fn every_cut_of_the_source_is_found() {
     let tar = tar(&sample());
     for cut in (0..tar.len()).step_by(100) {
