@@ -125,10 +125,9 @@ impl<R: Read> TarReader<R> {
         let size = if has_data(header.entry_type()) { size } else { 0 };
         self.left = size;
         self.padding = padded(size)? - size;
-        let number = |value: io::Result<u64>| {
-            let value = value.map_err(|_| BadTar::BadHeader)?;
-            u32::try_from(value).map_err(|_| BadTar::BadHeader)
-        };
+        let fields = header.as_old();
+        let number =
+            |field: &[u8], value: io::Result<u64>| u32::try_from(filled(field, value)?).map_err(|_| BadTar::BadHeader);
         let link = extension
             .link
             .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
@@ -140,14 +139,14 @@ impl<R: Read> TarReader<R> {
             path: trimmed(extension.path.unwrap_or_else(|| header.path_bytes().into_owned())),
             kind,
             size: if kind == Kind::File { size } else { 0 },
-            mode: header.mode().map_err(|_| BadTar::BadHeader)? & MODE_BITS,
+            mode: number(&fields.mode, header.mode().map(u64::from))? & MODE_BITS,
             uid: match extension.uid {
                 Some(uid) => uid,
-                None => number(header.uid())?,
+                None => number(&fields.uid, header.uid())?,
             },
             gid: match extension.gid {
                 Some(gid) => gid,
-                None => number(header.gid())?,
+                None => number(&fields.gid, header.gid())?,
             },
             mtime,
             link: match kind {
@@ -297,8 +296,16 @@ fn moment(text: &str) -> Option<Mtime> {
     Some(Mtime { seconds, nanos })
 }
 
+/// A field that nobody filled in is zero.
+fn filled(field: &[u8], value: io::Result<u64>) -> Result<u64, BadTar> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(0);
+    }
+    value.map_err(|_| BadTar::BadHeader)
+}
+
 fn plain_mtime(header: &Header) -> Result<Mtime, BadTar> {
-    let seconds = header.mtime().map_err(|_| BadTar::BadHeader)?;
+    let seconds = filled(&header.as_old().mtime, header.mtime())?;
     let seconds = i64::try_from(seconds).map_err(|_| BadTar::BadHeader)?;
     Ok(Mtime { seconds, nanos: 0 })
 }

@@ -79,6 +79,18 @@ fn entries_come_with_names_and_sizes() {
 }
 
 #[test]
+fn what_nobody_filled_in_is_zero() {
+    let mut header = Header::new_ustar();
+    header.set_path("a").unwrap();
+    header.set_size(0);
+    header.set_cksum();
+    let mut tar = header.as_bytes().to_vec();
+    tar.extend([0; 1024]);
+    let entries = all(&tar, 512).unwrap();
+    assert_eq!((entries[0].mode, entries[0].uid, entries[0].mtime.seconds), (0, 0, 0));
+}
+
+#[test]
 fn data_can_be_read_in_part() {
     let tar = sample();
     let mut reader = TarReader::new(tar.as_slice());
