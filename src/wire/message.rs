@@ -13,7 +13,7 @@ use crate::domain::notice::Notice;
 use crate::domain::snapshot::Snapshot;
 
 /// Grows with every change of the messages that an older side would not understand.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 1;
 
 /// The client's greeting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
