@@ -3,11 +3,15 @@
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Advice, Stat};
+use rustix::fs::{Advice, SeekFrom, Stat};
 use rustix::io::Errno;
+
+use super::held::Held;
 
 /// Files larger than this are worth telling the kernel that they are read from beginning to end.
 const LARGE: u64 = 1 << 20;
+/// Bytes that a file system counts as one block in what it tells of a file.
+const TOLD_BLOCK: u64 = 512;
 
 /// A file that is being read. It is cut at its size when it grows and filled with zeros when it shrinks.
 #[derive(Debug)]
@@ -16,25 +20,43 @@ pub struct Content {
     before: Stat,
     size: u64,
     at: u64,
-    /// Where the next bytes lie that are no hole; none before the first look.
-    data_at: Option<u64>,
+    run: Run,
     shrunk: bool,
 }
 
+/// A stretch of a file, from where it is read up to an end.
+#[derive(Debug, Clone, Copy)]
+enum Run {
+    /// Bytes on the disk.
+    Data(u64),
+    /// Nothing, which reads as zeros: it need not be read.
+    Hole(u64),
+}
+
+impl Run {
+    fn end(self) -> u64 {
+        match self {
+            Self::Data(end) | Self::Hole(end) => end,
+        }
+    }
+}
+
 impl Content {
-    pub(super) fn new(fd: OwnedFd, before: Stat, size: u64) -> Self {
+    pub(super) fn new(opened: Held, size: u64) -> Self {
+        let (fd, before) = opened.into_parts();
         if size > LARGE {
             // Advice: it may be ignored.
             let _ = rustix::fs::fadvise(&fd, 0, None, Advice::Sequential);
         }
-        // Fewer blocks than bytes: there are holes, which need not be read.
-        let sparse = u64::try_from(before.st_blocks).unwrap_or(0) * 512 < size;
+        // Fewer blocks than bytes: there may be holes, which are looked for.
+        let blocks = u64::try_from(before.st_blocks).unwrap_or(0);
+        let sparse = blocks.saturating_mul(TOLD_BLOCK) < size;
         Self {
             fd,
             before,
             size,
             at: 0,
-            data_at: (!sparse).then_some(0),
+            run: Run::Data(if sparse { 0 } else { size }),
             shrunk: false,
         }
     }
@@ -54,49 +76,46 @@ impl Content {
         self.shrunk || rustix::fs::fstat(&self.fd).map_or(true, |now| told(&now) != told(&self.before))
     }
 
-    /// How many bytes from here on are a hole.
-    fn hole(&mut self) -> u64 {
-        let ahead = match self.data_at {
-            Some(at) if at >= self.at => Some(at),
-            Some(0) => return 0,
-            _ => match rustix::fs::seek(&self.fd, rustix::fs::SeekFrom::Data(self.at)) {
-                Ok(at) => Some(at),
-                Err(Errno::NXIO) => Some(self.size),
-                // This file system does not tell: everything is read.
-                Err(_) => {
-                    self.data_at = Some(0);
-                    return 0;
-                }
+    /// The stretch that begins here.
+    fn next_run(&self) -> Run {
+        let end = |found: u64| found.min(self.size);
+        match rustix::fs::seek(&self.fd, SeekFrom::Data(self.at)) {
+            Ok(data) if data > self.at => Run::Hole(end(data)),
+            Ok(_) => match rustix::fs::seek(&self.fd, SeekFrom::Hole(self.at)) {
+                Ok(hole) if hole > self.at => Run::Data(end(hole)),
+                _ => Run::Data(self.size),
             },
-        };
-        self.data_at = ahead;
-        ahead.map_or(0, |at| at.min(self.size) - self.at)
+            // No data follows.
+            Err(Errno::NXIO) => Run::Hole(self.size),
+            // This file system does not tell: everything is read.
+            Err(_) => Run::Data(self.size),
+        }
     }
 }
 
 impl Read for Content {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.size - self.at;
-        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        if most == 0 {
+        if self.at >= self.size || buffer.is_empty() {
             return Ok(0);
         }
-        let hole = if self.data_at == Some(0) { 0 } else { self.hole() };
-        let count = if hole > 0 {
-            let count = usize::try_from(hole).map_or(most, |hole| hole.min(most));
-            buffer[..count].fill(0);
-            count
-        } else {
-            match rustix::io::pread(&self.fd, &mut buffer[..most], self.at) {
-                Ok(0) => {
-                    self.shrunk = true;
-                    buffer[..most].fill(0);
-                    most
-                }
-                Ok(count) => count,
-                Err(errno) => return Err(errno.into()),
+        if self.at >= self.run.end() {
+            self.run = self.next_run();
+        }
+        let left = self.run.end() - self.at;
+        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let buffer = &mut buffer[..most];
+        let mut count = 0;
+        if let Run::Data(_) = self.run {
+            count = rustix::io::pread(&self.fd, &mut *buffer, self.at)?;
+            if count == 0 {
+                self.shrunk = true;
+                self.run = Run::Hole(self.size);
             }
-        };
+        }
+        if count == 0 {
+            buffer.fill(0);
+            count = most;
+        }
         self.at += count as u64;
         Ok(count)
     }
