@@ -12,4 +12,5 @@ pub mod reader;
 pub mod rules;
 pub mod sum;
 pub mod tree;
+pub mod unpack;
 pub mod writer;
