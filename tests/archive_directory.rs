@@ -14,25 +14,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use labtop::domain::fault::{Fault, FaultCode};
-use labtop::domain::proof::{ArchiveClaim, ArchiveKind, Stillness, VerifyMode};
-use labtop::domain::template::Selection;
+use labtop::domain::proof::{ArchiveClaim, Extent, Stillness, VerifyMode};
 use labtop::pack::entry::Entry;
 use labtop::pack::reader::TarReader;
-use labtop::world::archive::{Draft, Store};
-use shelf::Shelf;
+use labtop::world::archive::Store;
+use shelf::{Shelf, draft};
 use tokio::sync::mpsc;
-
-fn draft(n: u64) -> Draft {
-    Draft {
-        id: format!("20261124T034512Z-{n:08x}").parse().unwrap(),
-        seat: "exam-1/An.2".parse().unwrap(),
-        session: 7,
-        epoch: 3,
-        kind: ArchiveKind::Closing,
-        created_unix_ms: 1_790_000_000_000,
-        selection: Selection::default(),
-    }
-}
 
 /// A tar of one file of `size` bytes that no compressor makes smaller.
 fn tar_of(size: usize) -> Vec<u8> {
@@ -81,6 +68,11 @@ fn entries(tar: &[u8]) -> Vec<(Entry, Vec<u8>)> {
         all.push((entry, content));
     }
     all
+}
+
+/// What an agent does at its start, with a ledger that knows no archive.
+async fn sweep(store: &Shelf) -> usize {
+    store.archives.sweep(0, |_| false).await
 }
 
 /// Every plain file below a directory.
@@ -236,7 +228,7 @@ async fn a_dropped_transfer_leaves_nothing() {
 #[tokio::test]
 async fn a_sweep_takes_what_died_and_nothing_else() {
     let Scene { _dir, root, store } = scene();
-    assert_eq!(store.sweep().await, 0);
+    assert_eq!(sweep(&store).await, 0);
     let claim = put(&store, 1, &tar_of(1000)).await.unwrap();
     let dead = root.join("submissions/exam-1/An.2/dead");
     fs::create_dir(&dead).unwrap();
@@ -260,7 +252,7 @@ async fn a_sweep_takes_what_died_and_nothing_else() {
     let attempt = root.join("submissions/exam-1/An.2").join(draft(2).id.as_str());
     eventually("the temporary file", || files(&attempt).len() == 1).await;
 
-    assert_eq!(store.sweep().await, 1);
+    assert_eq!(sweep(&store).await, 1);
     assert!(!dead.exists());
     assert!(kept.iter().all(|path| path.exists()));
     assert!(outside.path().join(".labtop-1.part").exists());
@@ -269,6 +261,23 @@ async fn a_sweep_takes_what_died_and_nothing_else() {
     for claim in [claim, second] {
         store.verify(claim, Stillness::Absent).await.unwrap();
     }
+}
+
+/// Archives of labtop's first form have no manifest: their length and digest are what there is to compare.
+#[tokio::test]
+async fn an_archive_without_a_manifest_is_compared_as_far_as_it_can_be() {
+    let Scene { _dir, root, store } = scene();
+    let mut claim = put(&store, 1, &tar_of(10_000)).await.unwrap();
+    claim.extent = Extent::default();
+    assert_eq!(store.archives.scrub(&claim).await, Ok(VerifyMode::Checksum));
+    let path = root.join(&claim.key);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(
+        store.archives.scrub(&claim).await.unwrap_err().code,
+        FaultCode::Mismatch
+    );
 }
 
 #[tokio::test]

@@ -11,10 +11,9 @@ use bucket::{ACCESS, BUCKET, Keys, PART, Rclone, SECRET, elsewhere};
 use bytes::Bytes;
 use futures_util::stream;
 use labtop::domain::fault::{Fault, FaultCode};
-use labtop::domain::proof::{ArchiveKind, Stillness, VerifyMode};
-use labtop::domain::template::Selection;
-use labtop::world::archive::{Draft, Stop, Store};
-use shelf::Shelf;
+use labtop::domain::proof::{Stillness, VerifyMode};
+use labtop::world::archive::{Stop, Store};
+use shelf::{Shelf, draft};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_stores_and_gives_back() {
@@ -227,18 +226,6 @@ async fn a_server_that_stops_for_good_is_given_up() {
         fault.text.contains("said nothing for 1 s") || fault.text.contains("no byte"),
         "{fault}"
     );
-}
-
-fn draft(n: u64) -> Draft {
-    Draft {
-        id: format!("20261124T034512Z-{n:08x}").parse().unwrap(),
-        seat: "exam-1/An.2".parse().unwrap(),
-        session: 7,
-        epoch: 3,
-        kind: ArchiveKind::Closing,
-        created_unix_ms: 1_790_000_000_000,
-        selection: Selection::default(),
-    }
 }
 
 /// A tar of one file, in pieces.

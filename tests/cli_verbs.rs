@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use bytes::Bytes;
 use labtop::domain::command::{Answer, ArchiveRow, Check, Command, Left, Outcome, ProgressReport, Query, Seats};
 use labtop::domain::fault::{Fault, FaultCode, Refusal, RefusalCode};
-use labtop::domain::proof::{ArchiveKind, VerifyMode};
+use labtop::domain::proof::VerifyMode;
 use labtop::domain::seen::EngineState;
 use labtop::domain::snapshot::{Phase, Snapshot};
 use labtop::engine::handle::{CommandEvent, Request};
@@ -348,7 +348,6 @@ async fn archives_are_listed() {
         digest: "ab".repeat(32),
         verified: true,
         key: "demo/an.tar.zst".to_owned(),
-        kind: ArchiveKind::Closing,
         entries: 7,
         left_out: 1,
         torn: 0,
@@ -366,7 +365,7 @@ async fn archives_are_listed() {
     let expected = json!([{
         "id": "20261124T034512Z-7f3a9c1b", "room": "demo", "student": "an", "created": "2026-11-24T03:45:12Z",
         "bytes": 2048, "digest": "ab".repeat(32), "verified": true, "key": "demo/an.tar.zst",
-        "kind": "closing", "entries": 7, "left_out": 1, "torn": 0, "verify": "full"
+        "entries": 7, "left_out": 1, "torn": 0, "verify": "full"
     }]);
     assert_eq!(listed, expected);
     let (_, output) = asked("archive ls", answer).await;

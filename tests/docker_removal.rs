@@ -179,6 +179,26 @@ async fn what_another_container_wrote_is_read_again() {
     );
 }
 
+/// Work outside of the workspace goes with the container, which nothing but this reading holds back: it did not run.
+#[tokio::test]
+async fn what_was_written_elsewhere_after_the_reading_keeps_the_container() {
+    let lab = Lab::new().await;
+    let seen = lab
+        .provision(&working(&lab, "a", "echo first >/tmp/first; exec sleep 1000"))
+        .await;
+    lab.await_file("a", "workspace/work.txt").await;
+    lab.docker.kill(&seen.id).await.unwrap();
+    let warrant = lab.warrant("a", held(&lab, "a").await).await;
+    let late = tempfile::NamedTempFile::new().unwrap();
+    let name = lab.names.seat(&lab.seat("a"));
+    docker(&["cp", late.path().to_str().unwrap(), &format!("{name}:/tmp/late")]);
+    refused(&lab, "a", &warrant).await;
+    docker(&["inspect", &name]);
+    let again = lab.warrant("a", held(&lab, "a").await).await;
+    lab.docker.remove_container(&again).await.unwrap();
+    lab.docker.remove_volume(&again).await.unwrap();
+}
+
 #[tokio::test]
 async fn somebody_who_thaws_all_the_time_never_makes_us_lose_work() {
     let lab = Lab::new().await;

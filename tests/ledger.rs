@@ -173,7 +173,6 @@ impl Model {
             Change::SetClosing(id, closing) => self.each(&[id], |seat| seat.closing = closing.clone()),
             Change::AddArchive(claim, _) => drop(self.archives.entry(claim.id.to_string()).or_insert(claim)),
             Change::CheckArchive { .. } => {}
-            Change::DropArchive(id) => drop(self.archives.remove(id.as_str())),
             Change::EndSeat(id) => drop(self.seats.remove(&id)),
             Change::Audit(entry) => self.audit.push(entry),
             Change::SetMade(seats) => self.each(&seats, |seat| seat.made = true),

@@ -154,6 +154,23 @@ pub enum ArchiveVerb {
   labtop archive show 20261124T034512Z-7f3a9c1b workspace/main.c
   labtop archive show 20261124T034512Z-7f3a9c1b --log")]
     Show(ShowArgs),
+    /// Take the whole work of an archive out into a new directory that only you can enter.
+    #[command(after_help = "Examples:
+  labtop archive restore 20261124T034512Z-7f3a9c1b --to-dir an-final")]
+    Restore(RestoreArgs),
+}
+
+/// `labtop archive restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// Which archive.
+    pub id: ArchiveId,
+    /// Where to: a directory that is not there yet, or is empty.
+    #[arg(long, value_name = "DIR")]
+    pub to_dir: PathBuf,
+    /// Ask nothing.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `labtop archive verify`.

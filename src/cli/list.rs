@@ -9,7 +9,7 @@ use super::exit::{Exit, Problem, complain, print};
 use super::table::{self, Align, bytes};
 use crate::domain::command::{Answer, ArchiveRow, Check, CheckState, ENGINE_CHECK, Query};
 use crate::domain::ids::{ArchiveId, RoomName, SeatId, StudentId};
-use crate::domain::proof::{ArchiveKind, VerifyMode};
+use crate::domain::proof::VerifyMode;
 use crate::wire::client::Client;
 
 /// One archive in `archive ls --json`: a stable contract with scripts.
@@ -23,7 +23,6 @@ struct ArchiveJson<'a> {
     digest: &'a str,
     verified: bool,
     key: &'a str,
-    kind: ArchiveKind,
     entries: u64,
     left_out: u64,
     torn: u64,
@@ -64,7 +63,6 @@ pub fn archives_json(rows: &[ArchiveRow]) -> io::Result<String> {
             digest: &row.digest,
             verified: row.verified,
             key: &row.key,
-            kind: row.kind,
             entries: row.entries,
             left_out: row.left_out,
             torn: row.torn,

@@ -13,6 +13,7 @@ mod logs;
 pub mod outcome;
 mod parse;
 mod progress;
+mod restore;
 mod seats;
 pub mod shell;
 mod table;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::{ArchiveVerb, ClientVerb, CloseArgs, OpenArgs, RoomVerb, ScopeArgs, SeatVerb};
 use super::attach::{attach, find};
 use super::exit::{Exit, Problem, complain};
-use super::{archive, list, logs, outcome, seats, shell};
+use super::{archive, list, logs, outcome, restore, seats, shell};
 use crate::domain::command::Command;
 use crate::domain::ids::RoomName;
 
@@ -25,6 +25,7 @@ async fn archive(verb: ArchiveVerb, config: Option<&Path>) -> Result<Exit, Probl
     match verb {
         ArchiveVerb::Ls { room, json } => list::archives(&find().await?, room, json).await,
         ArchiveVerb::Verify(args) => archive::verify(&attach(config).await?, args).await,
+        ArchiveVerb::Restore(args) => restore::to_dir(&attach(config).await?, args).await,
         ArchiveVerb::Show(args) => archive::show(&attach(config).await?, args).await,
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, Refusal};
 use super::ids::{ArchiveId, ContainerId, RoomName, SeatId, StudentId, TemplateName};
-use super::proof::{ArchiveKind, VerifyMode};
+use super::proof::VerifyMode;
 use super::role::Role;
 
 /// Who is to sit in a room that opens.
@@ -219,6 +219,8 @@ pub enum Query {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Excerpt {
+    /// All of the work, as a tar stream.
+    Work,
     /// Its manifest.
     Manifest,
     /// What the seat printed.
@@ -228,6 +230,26 @@ pub enum Excerpt {
         /// Its path.
         path: String,
     },
+}
+
+impl Excerpt {
+    /// The least role that may read it.
+    #[must_use]
+    pub fn needs(&self) -> Role {
+        match self {
+            Self::Work => Role::Admin,
+            Self::Manifest | Self::Log | Self::File { .. } => Role::Proctor,
+        }
+    }
+
+    /// The verb as the command line and the audit trail write it.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Work => "archive restore",
+            Self::Manifest | Self::Log | Self::File { .. } => "archive show",
+        }
+    }
 }
 
 /// The answer to a question.
@@ -287,9 +309,6 @@ pub struct ArchiveRow {
     pub verified: bool,
     /// Object key below the store's root.
     pub key: String,
-    /// What it was taken for.
-    #[serde(default)]
-    pub kind: ArchiveKind,
     /// Files, directories and links in it.
     #[serde(default)]
     pub entries: u64,

@@ -40,7 +40,7 @@ pub struct ArchiveOrder {
     pub seat: SeatId,
     /// Which opening of its room.
     pub session: u64,
-    /// In which freeze epoch; 0 for a snapshot.
+    /// In which freeze epoch.
     pub epoch: u64,
     /// What of the work.
     pub selection: Selection,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, FaultCode};
 use super::ids::{ArchiveId, ContainerId, SeatId};
+use super::names::ArchivePart;
 use super::seen::{ContainerSeen, RunState};
 use super::template::Selection;
 
@@ -84,23 +85,9 @@ pub struct Stored {
     pub digest: String,
 }
 
-/// What an archive was taken for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ArchiveKind {
-    /// The seat was closing: it may permit the removal.
-    #[default]
-    Closing,
-    /// The seat went on: it never permits anything.
-    Snapshot,
-}
-
 /// What an archive holds besides its first object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
-    /// What it was taken for.
-    #[serde(default)]
-    pub kind: ArchiveKind,
     /// Files, directories and links in it.
     pub entries: u64,
     /// Things that were left out, each named in the manifest.
@@ -126,7 +113,7 @@ pub struct ArchiveClaim {
     pub seat: SeatId,
     /// Which opening of the room.
     pub session: u64,
-    /// The freeze epoch in which it was read; 0 for a snapshot.
+    /// The freeze epoch in which it was read.
     pub epoch: u64,
     /// Object key below the store's root.
     pub key: String,
@@ -181,16 +168,27 @@ pub struct Readback {
 }
 
 impl ArchiveClaim {
+    /// What was sent of a part; none when there was nothing of it.
+    #[must_use]
+    pub fn sent(&self, part: ArchivePart) -> Option<Stored> {
+        match part {
+            ArchivePart::Workspace => Some(Stored {
+                bytes: self.bytes,
+                digest: self.digest.clone(),
+            }),
+            ArchivePart::Manifest => Some(self.extent.manifest.clone()),
+            ArchivePart::Log => self.extent.log.clone(),
+        }
+    }
+
     /// Whether the objects that were read back are those that were sent, and how thoroughly that was looked at.
     ///
     /// # Errors
     /// [`FaultCode::Mismatch`] when anything differs.
     pub fn compare(&self, back: &Readback) -> Result<VerifyMode, Fault> {
-        let own = Stored {
-            bytes: self.bytes,
-            digest: self.digest.clone(),
-        };
-        let stored = own == back.workspace && self.extent.manifest == back.manifest && self.extent.log == back.log;
+        let stored = self.sent(ArchivePart::Workspace).as_ref() == Some(&back.workspace)
+            && self.extent.manifest == back.manifest
+            && self.extent.log == back.log;
         let content = back.content.as_ref().is_none_or(|content| {
             content.bytes == self.content_bytes
                 && content.digest == self.content_digest
@@ -222,18 +220,12 @@ pub struct VerifiedArchive {
 }
 
 impl VerifiedArchive {
-    /// The only way to one: the read-back equals the claim, and the claim is of a closing.
+    /// The only way to one: the read-back equals the claim.
     ///
     /// # Errors
     /// [`FaultCode::Mismatch`] when the stored objects differ in length or digest.
     pub fn prove(claim: ArchiveClaim, stillness: Stillness, back: &Readback) -> Result<Self, Fault> {
         let mode = claim.compare(back)?;
-        if claim.extent.kind != ArchiveKind::Closing {
-            return Err(Fault::new(
-                FaultCode::Mismatch,
-                format!("archive {} of {} is a snapshot: the seat went on", claim.id, claim.seat),
-            ));
-        }
         Ok(Self { claim, stillness, mode })
     }
 

@@ -135,8 +135,6 @@ pub enum Change {
         /// When, Unix milliseconds.
         unix_ms: u64,
     },
-    /// Forgets an archive whose objects are to go.
-    DropArchive(ArchiveId),
     /// Deletes the row of a seat of which nothing is left.
     EndSeat(SeatId),
     /// Adds a line to the audit trail.

@@ -12,7 +12,7 @@ use super::perform::{Tell, cancelled};
 use super::world::World;
 use crate::domain::effect::{ArchiveOrder, Yield};
 use crate::domain::fault::{Fault, FaultCode};
-use crate::domain::proof::{ArchiveClaim, ArchiveKind};
+use crate::domain::proof::ArchiveClaim;
 use crate::domain::template::Selection;
 use crate::world::archive::Draft;
 use crate::world::docker::{Parts, Work};
@@ -25,7 +25,7 @@ impl World {
         let transfers = Arc::clone(&self.transfers);
         let _permit = transfers.acquire_owned().await.map_err(|_| cancelled())?;
         let work = self.docker.work(&order.seat, order.session, Parts::All).await?;
-        let stored = Box::pin(self.store_work(&order, work, ArchiveKind::Closing, &tell)).await;
+        let stored = Box::pin(self.store_work(&order, work, &tell)).await;
         match stored {
             Err(fault) if fault.code == FaultCode::Tangled => Box::pin(self.archive_untangled(order, &tell)).await,
             stored => stored,
@@ -42,17 +42,11 @@ impl World {
             ..order.selection
         };
         let work = self.docker.work(&order.seat, order.session, Parts::All).await?;
-        Box::pin(self.store_work(&order, work, ArchiveKind::Closing, tell)).await
+        Box::pin(self.store_work(&order, work, tell)).await
     }
 
-    pub(super) async fn store_work(
-        &self,
-        order: &ArchiveOrder,
-        work: Work,
-        kind: ArchiveKind,
-        tell: &Tell,
-    ) -> Result<ArchiveClaim, Fault> {
-        let draft = draft(order, kind)?;
+    async fn store_work(&self, order: &ArchiveOrder, work: Work, tell: &Tell) -> Result<ArchiveClaim, Fault> {
+        let draft = draft(order)?;
         let progress = Arc::new(AtomicU64::new(0));
         let (to, supply) = mpsc::channel(1);
         let log = work.log().await;
@@ -69,7 +63,7 @@ impl World {
     }
 }
 
-fn draft(order: &ArchiveOrder, kind: ArchiveKind) -> Result<Draft, Fault> {
+fn draft(order: &ArchiveOrder) -> Result<Draft, Fault> {
     let created_unix_ms = clock::unix_ms();
     let id = clock::new_archive_id(created_unix_ms).ok_or_else(|| {
         let text = "the host's clock shows a time that no archive can have";
@@ -80,7 +74,6 @@ fn draft(order: &ArchiveOrder, kind: ArchiveKind) -> Result<Draft, Fault> {
         seat: order.seat.clone(),
         session: order.session,
         epoch: order.epoch,
-        kind,
         created_unix_ms,
         selection: order.selection.clone(),
     })

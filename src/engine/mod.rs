@@ -12,7 +12,7 @@ mod perform;
 mod probe;
 mod queries;
 mod run;
-mod shelf;
+mod stored;
 mod tasks;
 mod watch;
 mod world;

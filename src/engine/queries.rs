@@ -79,15 +79,16 @@ async fn verify_archive(world: &World, id: ArchiveId) -> Answer {
 }
 
 fn fetch(run: &Run, actor: &Actor, id: ArchiveId, excerpt: Excerpt, reply: oneshot::Sender<Result<LogStream, Denial>>) {
-    let permitted = if actor.role < Role::Proctor {
-        Err(Refusal::role(&actor.name, "archive show", actor.role))
+    let permitted = if actor.role < excerpt.needs() {
+        Err(Refusal::role(&actor.name, excerpt.verb(), actor.role))
     } else {
         Ok(())
     };
+    let actor = actor.clone();
     let world = run.world.clone();
     tokio::spawn(async move {
         let stream = match permitted {
-            Ok(()) => Box::pin(world.open_archive(id, excerpt)).await,
+            Ok(()) => Box::pin(world.open_archive(&actor, id, excerpt)).await,
             Err(refusal) => Err(refusal.into()),
         };
         let _ = reply.send(stream);

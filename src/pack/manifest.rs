@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::{Entry, Kind, Mtime, shown};
 use super::sum::{hex, unhex};
 use crate::domain::ids::{ArchiveId, InstanceId, SeatId};
-use crate::domain::proof::{ArchiveClaim, ArchiveKind, Stored};
+use crate::domain::proof::{ArchiveClaim, Stored};
 use crate::domain::template::Selection;
 
 /// The form of manifests that this version writes.
@@ -33,8 +33,6 @@ pub struct Head {
     pub session: u64,
     /// The freeze epoch in which it was read.
     pub epoch: u64,
-    /// What it was taken for.
-    pub kind: ArchiveKind,
     /// When, Unix milliseconds.
     pub created_unix_ms: u64,
     /// The work as it is stored.
@@ -69,7 +67,6 @@ impl Head {
             seat: claim.seat.clone(),
             session: claim.session,
             epoch: claim.epoch,
-            kind: extent.kind,
             created_unix_ms: claim.created_unix_ms,
             workspace: Stored {
                 bytes: claim.bytes,

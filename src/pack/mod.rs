@@ -8,6 +8,7 @@ pub mod digest;
 pub mod entry;
 pub mod manifest;
 pub mod packer;
+pub mod pieces;
 pub mod reader;
 pub mod rules;
 pub mod sum;

@@ -29,7 +29,7 @@ fn names_in(change: &Change) -> Vec<RoomName> {
     match change {
         Change::PutRoom(row) => vec![row.name.clone()],
         Change::AddSeats(rows) => rows.iter().map(|row| row.id.room.clone()).collect(),
-        Change::SetEngine(_) | Change::CheckArchive { .. } | Change::DropArchive(_) => Vec::new(),
+        Change::SetEngine(_) | Change::CheckArchive { .. } => Vec::new(),
         Change::SetMade(seats) | Change::SetWanted { seats, .. } => seats.iter().map(|id| id.room.clone()).collect(),
         Change::SetDeadlines(ends) => ends.iter().map(|(id, _)| id.room.clone()).collect(),
         Change::SetClosing(id, _) | Change::EndSeat(id) => vec![id.room.clone()],

@@ -332,7 +332,7 @@ impl Rig {
                     }
                 }
                 Change::SetEngine(id) => self.home = Some(id),
-                Change::AddArchive(..) | Change::CheckArchive { .. } | Change::DropArchive(_) | Change::Audit(_) => {}
+                Change::AddArchive(..) | Change::CheckArchive { .. } | Change::Audit(_) => {}
             }
         }
     }

@@ -1,5 +1,4 @@
 //! Archives in a store of a test's own, fed with tar streams.
-#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,10 +8,23 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use labtop::domain::fault::Fault;
 use labtop::domain::proof::{ArchiveClaim, Stillness, VerifiedArchive, VerifyMode};
+use labtop::domain::template::Selection;
 use labtop::pack::packer::Compression;
 use labtop::pack::rules::Part;
 use labtop::world::archive::{Archives, Draft, Manner, Piece, Source, Store, Supply};
 use tokio::sync::mpsc;
+
+/// What archive number `n` of one seat is about.
+pub fn draft(n: u64) -> Draft {
+    Draft {
+        id: format!("20261124T034512Z-{n:08x}").parse().unwrap(),
+        seat: "exam-1/An.2".parse().unwrap(),
+        session: 7,
+        epoch: 3,
+        created_unix_ms: 1_790_000_000_000,
+        selection: Selection::default(),
+    }
+}
 
 /// Archives as an agent has them.
 #[derive(Clone)]
@@ -69,10 +81,5 @@ impl Shelf {
 
     pub async fn verify(&self, claim: ArchiveClaim, stillness: Stillness) -> Result<VerifiedArchive, Fault> {
         self.archives.verify(claim, stillness).await
-    }
-
-    /// What an agent does at its start, with a ledger that knows no archive.
-    pub async fn sweep(&self) -> usize {
-        self.archives.sweep(0, |_| false).await
     }
 }

@@ -59,7 +59,6 @@ impl Ledger {
                 }
             }
             Change::CheckArchive { .. } => {}
-            Change::DropArchive(id) => self.archives.retain(|a| a.id != id),
             Change::AddArchive(claim, _) => {
                 self.archives.retain(|a| a.id != claim.id);
                 self.archives.push(claim);

@@ -88,11 +88,6 @@ impl Held {
         Ok(Self { fd, stat })
     }
 
-    /// What was told of it.
-    pub(super) fn stat(&self) -> &Stat {
-        &self.stat
-    }
-
     pub(super) fn inode(&self) -> Inode {
         (self.stat.st_dev, self.stat.st_ino)
     }

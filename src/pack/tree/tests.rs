@@ -4,7 +4,6 @@ mod content;
 mod ground;
 mod limits;
 mod meddling;
-mod prints;
 mod round_trip;
 
 use std::ffi::OsStr;

@@ -180,6 +180,10 @@ fn gauge(model: &Model, name: &'static str, figure: String, load: f64, width: u1
 fn disk(model: &Model, snapshot: &Snapshot) -> Vec<Span<'static>> {
     let look = model.look;
     let host = &snapshot.host;
+    if host.disk_total_bytes == 0 {
+        // The archives are kept elsewhere.
+        return Vec::new();
+    }
     let full = 1.0 - share(host.disk_free_bytes, host.disk_total_bytes.max(1));
     vec![
         Span::styled("disk ", look.dim()),

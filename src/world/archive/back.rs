@@ -25,7 +25,7 @@ impl Archives {
         VerifiedArchive::prove(claim, stillness, &back)
     }
 
-    /// The same without a freeze: for snapshots, and for archives of seats that are gone.
+    /// The same without a freeze, for archives of seats that are gone.
     ///
     /// # Errors
     /// As [`Archives::verify`].
@@ -42,6 +42,11 @@ impl Archives {
             None => None,
         };
         let (workspace, manifest, content) = match self.manner.verify {
+            // The first form of archives had no manifest to compare with.
+            _ if claim.extent.manifest == Stored::default() => {
+                let workspace = self.sum_of(claim, ArchivePart::Workspace).await?;
+                (workspace, Stored::default(), None)
+            }
             VerifyMode::Checksum => {
                 let workspace = self.sum_of(claim, ArchivePart::Workspace).await?;
                 (workspace, self.sum_of(claim, ArchivePart::Manifest).await?, None)
@@ -119,20 +124,27 @@ impl Archives {
 }
 
 impl Archives {
-    /// Copies one object of an archive to `out`, unpacked where it is packed.
+    /// Copies one object of an archive to `out`, unpacked where it is packed. When it is not what was sent, that is told
+    /// after the last byte.
     ///
     /// # Errors
-    /// When it is missing, or the store or `out` fails.
+    /// [`FaultCode::Mismatch`](crate::domain::fault::FaultCode::Mismatch) when it is missing or not what was sent; when
+    /// the store or `out` fails.
     pub async fn copy<W>(&self, claim: &ArchiveClaim, part: ArchivePart, mut out: W) -> Result<(), Fault>
     where
         W: Write + Send + 'static,
     {
+        let about = claim.clone();
         let work = move |bytes: &mut dyn Read| {
+            let mut summed = Summed::new(bytes);
             match part {
-                ArchivePart::Manifest => io::copy(bytes, &mut out)?,
-                ArchivePart::Workspace | ArchivePart::Log => io::copy(&mut zstd::Decoder::new(bytes)?, &mut out)?,
+                ArchivePart::Manifest => io::copy(&mut summed, &mut out)?,
+                ArchivePart::Workspace | ArchivePart::Log => io::copy(&mut zstd::Decoder::new(&mut summed)?, &mut out)?,
             };
             out.flush()?;
+            if Some(Stored::from(summed.finish())) != about.sent(part) {
+                return Err(trouble::mismatch(&about, "is not what was sent").into());
+            }
             Ok(())
         };
         Self::need(

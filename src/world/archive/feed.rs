@@ -4,10 +4,11 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::domain::fault::Fault;
+use crate::pack::pieces::Pieces;
 use crate::pack::rules::Part;
 
 /// Pieces of a stream that may wait for the packing thread: enough to keep both busy, little enough for thirty at once.
@@ -51,41 +52,16 @@ pub enum Supply {
     End,
 }
 
-/// A stream's pieces as a reader. Keeps the source's own fault.
-pub(super) struct Feed {
-    pieces: mpsc::Receiver<Piece>,
-    rest: Bytes,
-    failed: Arc<Mutex<Option<Fault>>>,
-    ended: bool,
-}
-
-impl Feed {
-    pub(super) fn new(pieces: mpsc::Receiver<Piece>, failed: Arc<Mutex<Option<Fault>>>) -> Self {
-        Self {
-            pieces,
-            rest: Bytes::new(),
-            failed,
-            ended: false,
+/// A stream's pieces as a reader. The source's own fault is left in `failed`.
+pub(super) fn feed(mut pieces: mpsc::Receiver<Piece>, failed: &Arc<Mutex<Option<Fault>>>) -> impl Read + use<> {
+    let failed = Arc::clone(failed);
+    Pieces::new(move || match pieces.blocking_recv() {
+        Some(Piece::Bytes(bytes)) => Ok(Some(bytes)),
+        Some(Piece::End) => Ok(None),
+        Some(Piece::Failed(fault)) => {
+            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+            Err(io::Error::other("the source failed"))
         }
-    }
-}
-
-impl Read for Feed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() && !self.ended {
-            match self.pieces.blocking_recv() {
-                Some(Piece::Bytes(bytes)) => self.rest = bytes,
-                Some(Piece::End) => self.ended = true,
-                Some(Piece::Failed(fault)) => {
-                    *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-                    return Err(io::Error::other("the source failed"));
-                }
-                None => return Err(io::Error::other("called off")),
-            }
-        }
-        let count = self.rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.rest[..count]);
-        self.rest.advance(count);
-        Ok(count)
-    }
+        None => Err(io::Error::other("called off")),
+    })
 }

@@ -22,7 +22,7 @@ pub use put::digest;
 pub use store::Store;
 
 use crate::domain::ids::{ArchiveId, InstanceId, SeatId};
-use crate::domain::proof::{ArchiveKind, VerifyMode};
+use crate::domain::proof::VerifyMode;
 use crate::domain::template::Selection;
 use crate::pack::packer::Compression;
 
@@ -35,10 +35,8 @@ pub struct Draft {
     pub seat: SeatId,
     /// Which opening of the room.
     pub session: u64,
-    /// The freeze epoch in which it is read; 0 for a snapshot.
+    /// The freeze epoch in which it is read.
     pub epoch: u64,
-    /// What it is taken for.
-    pub kind: ArchiveKind,
     /// When it is taken, Unix milliseconds.
     pub created_unix_ms: u64,
     /// What of the work belongs to it.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use super::blocking::blocking;
-use super::feed::Feed;
+use super::feed::feed;
 use super::object::Stop;
 use super::{Archives, Draft, Piece, Source, Supply, trouble};
 use crate::domain::fault::{Fault, FaultCode};
@@ -77,7 +77,7 @@ impl Archives {
         let key = part_key(&draft.seat, &draft.id, ArchivePart::Log);
         let work = move |out: &mut dyn Write| {
             let failed = Arc::default();
-            let mut feed = Feed::new(pieces, Arc::clone(&failed));
+            let mut feed = feed(pieces, &failed);
             let mut encoder = zstd::Encoder::new(Summed::new(out), level)?;
             encoder.include_checksum(true)?;
             if let Err(error) = io::copy(&mut feed, &mut encoder) {
@@ -144,7 +144,6 @@ fn claim(draft: &Draft, packed: Packed, log: Option<Stored>) -> ArchiveClaim {
         content_digest: packed.content_digest,
         created_unix_ms: draft.created_unix_ms,
         extent: Extent {
-            kind: draft.kind,
             entries: packed.entries,
             left_out: packed.left_out,
             torn: packed.torn,
@@ -196,7 +195,7 @@ pub async fn digest(
 }
 
 /// Packs every source that comes, until the word that these were all.
-pub(super) fn take_all<W: Write>(
+fn take_all<W: Write>(
     packer: &mut Packer<W>,
     mut supply: mpsc::Receiver<Supply>,
     failed: &Arc<Mutex<Option<Fault>>>,
@@ -204,7 +203,7 @@ pub(super) fn take_all<W: Write>(
     loop {
         match supply.blocking_recv() {
             Some(Supply::Source(Source::Tar { pieces, part, below })) => {
-                packer.tar(Feed::new(pieces, Arc::clone(failed)), part, &below)?;
+                packer.tar(feed(pieces, failed), part, &below)?;
             }
             Some(Supply::Source(Source::Tree(root))) => packer.tree(root)?,
             Some(Supply::Failed(fault)) => {
@@ -217,12 +216,12 @@ pub(super) fn take_all<W: Write>(
     }
 }
 
-pub(super) fn source_fault(failed: &Arc<Mutex<Option<Fault>>>) -> Option<Fault> {
+fn source_fault(failed: &Arc<Mutex<Option<Fault>>>) -> Option<Fault> {
     failed.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Why the packing stopped, in the words of whoever caused it.
-pub(super) fn stop(error: PackError, failed: &Arc<Mutex<Option<Fault>>>, seat: &SeatId) -> Stop {
+fn stop(error: PackError, failed: &Arc<Mutex<Option<Fault>>>, seat: &SeatId) -> Stop {
     if let Some(fault) = source_fault(failed) {
         return fault.into();
     }

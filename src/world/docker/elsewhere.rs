@@ -36,21 +36,26 @@ pub(super) fn paths(changes: &[FilesystemChange], selection: &Selection) -> Vec<
         .filter(|change| !SYSTEM.iter().any(|system| is_below(&change.path, system)))
         .map(|change| (change.path.as_str(), change.kind))
         .collect();
-    let parents: BTreeSet<&str> = changes.iter().filter_map(|change| parent(&change.path)).collect();
+    // What was deleted has no parent to speak of: that may be a file by now.
+    let there = changes.iter().filter(|change| change.kind != ChangeType::_2);
+    let parents: BTreeSet<&str> = there.filter_map(|change| parent(&change.path)).collect();
     let workspace = selection.workspace.trim_end_matches('/');
     let odd = nameless(changes, workspace);
-    let mut found: Vec<Candidate> = Vec::new();
+    let (mut found, mut read_whole) = (Vec::new(), BTreeSet::new());
     for (path, kind) in &changed {
         let on_the_way = !workspace.is_empty() && is_below(workspace, path);
         let in_workspace = !workspace.is_empty() && is_below(path, workspace);
-        let covered = found.last().is_some_and(|last| is_below(path, &last.path));
+        let covered = above(path).any(|above| read_whole.contains(above));
         let wanted = selection.paths.iter().any(|root| is_below(path, root));
         let in_odd = odd.iter().any(|root| is_below(path, root));
         if in_workspace || on_the_way || covered || wanted || in_odd {
             continue;
         }
         match kind {
-            ChangeType::_1 => found.push(whole(path)),
+            ChangeType::_1 => {
+                read_whole.insert(*path);
+                found.push(whole(path));
+            }
             // It was there, and something in it changed: that has lines of its own.
             _ if parents.contains(path) => {}
             _ => found.push(Candidate {
@@ -97,6 +102,11 @@ pub(super) fn below(path: &str) -> Vec<u8> {
     } else {
         format!("{root}/{parent}").into()
     }
+}
+
+/// The directories above a path, the nearest first.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(parent(path), |path| parent(path))
 }
 
 fn parent(path: &str) -> Option<&str> {
@@ -168,6 +178,16 @@ mod tests {
         ];
         let read = found(&changes, "/home/coder/project", &[]);
         assert_eq!(read, ["/home/coder/.cache", "/home/coder/project2"]);
+    }
+
+    #[test]
+    fn nothing_is_read_twice_or_left_out_for_its_neighbours() {
+        // `-` comes before `/`: a neighbour stands between a directory and what is in it.
+        let changes = [("/opt/a", ADDED), ("/opt/a-b", ADDED), ("/opt/a/x", ADDED)];
+        assert_eq!(found(&changes, "/workspace", &[]), ["/opt/a", "/opt/a-b"]);
+        // A directory that became a file: what was in it is gone.
+        let changes = [("/etc/conf", CHANGED), ("/etc/conf/old", DELETED)];
+        assert_eq!(found(&changes, "/workspace", &[]), ["/etc/conf"]);
     }
 
     #[test]

@@ -266,7 +266,8 @@ impl Docker {
             .path(path)
             .build();
         let call = self.client()?.get_container_archive_info(id.as_str(), Some(options));
+        // One that is not found is no reason to pass it over: reading it tells.
         let stat = self.read("looking at a changed file", call).await.or_gone()?;
-        Ok(stat.is_none_or(|stat| stat.file_mode & DIRECTORY != 0))
+        Ok(stat.is_some_and(|stat| stat.file_mode & DIRECTORY != 0))
     }
 }

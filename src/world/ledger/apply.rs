@@ -29,7 +29,6 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::SetClosing(seat, closing) => set_closing(db, seat, closing),
         Change::AddArchive(claim, mode) => add_archive(db, claim, *mode),
         Change::CheckArchive { id, good, unix_ms } => check_archive(db, id, *good, *unix_ms),
-        Change::DropArchive(id) => run(db, "DELETE FROM archives WHERE id = ?1", params![id.as_str()]),
         Change::EndSeat(seat) => end_seat(db, seat),
         Change::Audit(entry) => add_audit(db, entry),
         Change::SetEngine(id) => run(db, "UPDATE meta SET engine = ?1", params![id]),

@@ -127,7 +127,6 @@ fn archive(row: &Row<'_>) -> rusqlite::Result<ArchiveRow> {
         // Only a verified archive is ever added; a later look may have found it damaged.
         verified: row.get("verified")?,
         key: row.get("key")?,
-        kind: extent.kind,
         entries: extent.entries,
         left_out: extent.left_out,
         torn: extent.torn,

@@ -1,7 +1,6 @@
 //! Reading an object from beginning to end. A connection that is cut or falls silent is taken up where it ended.
 
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
@@ -13,6 +12,7 @@ use super::S3;
 use super::calls::pause;
 use super::trouble::{Kind, Trouble, fault};
 use crate::domain::fault::Fault;
+use crate::pack::pieces::Pieces;
 
 /// Pieces that may wait for whoever reads.
 const PIECES: usize = 32;
@@ -23,58 +23,29 @@ enum Piece {
     End,
 }
 
-/// What comes, as a reader.
-struct Pieces {
-    from: mpsc::Receiver<Piece>,
-    rest: Bytes,
-    ended: bool,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() && !self.ended {
-            match self.from.blocking_recv() {
-                Some(Piece::Bytes(bytes)) => self.rest = bytes,
-                Some(Piece::End) => self.ended = true,
-                None => return Err(io::Error::other("the store gave no more")),
-            }
-        }
-        let count = self.rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.rest[..count]);
-        self.rest.advance(count);
-        Ok(count)
-    }
-}
-
 /// See [`S3::read`].
 pub(super) async fn read<T, F>(store: &S3, key: &str, work: F) -> Result<Option<T>, Fault>
 where
     T: Send + 'static,
     F: FnOnce(&mut dyn Read) -> Result<T, Stop> + Send + 'static,
 {
-    let (to, from) = mpsc::channel(PIECES);
+    let (to, mut from) = mpsc::channel(PIECES);
     let failed = |trouble| fault(&store.inner.settings, "read", key, trouble);
-    let mut first = match begin(store, key).await {
-        Ok(Some(answer)) => Some(answer),
+    let answer = match begin(store, key).await {
+        Ok(Some(answer)) => answer,
         Ok(None) => return Ok(None),
         Err(trouble) => return Err(failed(trouble)),
     };
-    let broken: Arc<Mutex<Option<Trouble>>> = Arc::default();
     let worked = blocking(move |_| {
-        let rest = Bytes::new();
-        let ended = false;
-        Ok(work(&mut Pieces { from, rest, ended }))
+        let mut pieces = Pieces::new(move || match from.blocking_recv() {
+            Some(Piece::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(Piece::End) => Ok(None),
+            None => Err(io::Error::other("the store gave no more")),
+        });
+        Ok(work(&mut pieces))
     });
-    let fetching = async {
-        if let Err(trouble) = fetch(store, key, first.take(), &to).await {
-            *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
-        }
-        drop(to);
-    };
-    let (worked, ()) = tokio::join!(worked, fetching);
-    if let Some(trouble) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        return Err(failed(trouble));
-    }
+    let (worked, fetched) = tokio::join!(worked, fetch(store, key, answer, to));
+    fetched.map_err(failed)?;
     match worked? {
         Ok(result) => Ok(Some(result)),
         Err(Stop::Fault(fault)) => Err(fault),
@@ -107,32 +78,22 @@ async fn request(store: &S3, key: &str, from: u64) -> Result<reqwest::Response, 
 }
 
 /// Fetches to the end, or until nobody reads any more.
-async fn fetch(
-    store: &S3,
-    key: &str,
-    mut answer: Option<reqwest::Response>,
-    to: &mpsc::Sender<Piece>,
-) -> Result<(), Trouble> {
-    let (mut at, mut failures) = (0, 0);
+async fn fetch(store: &S3, key: &str, answer: reqwest::Response, to: mpsc::Sender<Piece>) -> Result<(), Trouble> {
+    let (mut at, mut failures, mut answer) = (0, 0, Ok(answer));
     loop {
         let began = at;
-        let taken = match answer.take() {
-            Some(answer) => stream(store, answer, &mut at, to).await,
-            None => match request(store, key, at).await {
-                Ok(answer) => stream(store, answer, &mut at, to).await,
-                Err(trouble) => Err(trouble),
-            },
+        let taken = match answer {
+            Ok(answer) => stream(store, answer, &mut at, &to).await,
+            Err(trouble) => Err(trouble),
         };
-        let trouble = match taken {
-            Ok(()) => return Ok(()),
-            Err(trouble) => trouble,
-        };
+        let Err(trouble) = taken else { return Ok(()) };
         failures = if at > began { 1 } else { failures + 1 };
         if trouble.kind != Kind::Passing || failures > store.inner.settings.retries {
             return Err(trouble);
         }
         tracing::debug!(%trouble, key, at, "a reading is taken up again");
         pause(failures).await;
+        answer = request(store, key, at).await;
     }
 }
 

@@ -14,7 +14,8 @@ use crate::domain::fault::{Denial, Fault, FaultCode, Refusal};
 use crate::domain::ids::ArchiveId;
 use crate::domain::names::ArchivePart;
 use crate::domain::proof::{ArchiveClaim, VerifyMode};
-use crate::domain::record::Change;
+use crate::domain::record::{AuditEntry, Change};
+use crate::domain::role::Actor;
 
 /// Pieces of an archive that wait for a slow reader.
 const PIECES: usize = 16;
@@ -44,9 +45,17 @@ impl World {
         Ok(checked.map_err(|fault| Fault::new(fault.code, fault.text).hint("Look into the archive store"))?)
     }
 
-    /// Opens a part of an archive as a stream.
-    pub(super) async fn open_archive(&self, id: ArchiveId, excerpt: Excerpt) -> Result<LogStream, Denial> {
+    /// Opens a part of an archive as a stream. Whoever takes the whole work out of labtop's hands is written down first.
+    pub(super) async fn open_archive(
+        &self,
+        actor: &Actor,
+        id: ArchiveId,
+        excerpt: Excerpt,
+    ) -> Result<LogStream, Denial> {
         let claim = self.claim(id).await?;
+        if excerpt == Excerpt::Work {
+            self.ledger.write(vec![taken_out(actor, &claim)]).await?;
+        }
         if excerpt == Excerpt::Log && claim.extent.log.is_none() {
             let text = format!("Archive {} holds no log: its seat had no container", claim.id);
             return Err(Refusal::not_found(text).into());
@@ -56,6 +65,7 @@ impl World {
         tokio::spawn(async move {
             let out = Pipe(to.clone());
             let copied = match excerpt {
+                Excerpt::Work => archives.copy(&claim, ArchivePart::Workspace, out).await,
                 Excerpt::Manifest => archives.copy(&claim, ArchivePart::Manifest, out).await,
                 Excerpt::Log => archives.copy(&claim, ArchivePart::Log, out).await,
                 Excerpt::File { path } => archives.copy_file(&claim, path, out).await,
@@ -66,6 +76,17 @@ impl World {
         });
         Ok(stream)
     }
+}
+
+fn taken_out(actor: &Actor, claim: &ArchiveClaim) -> Change {
+    Change::Audit(AuditEntry {
+        unix_ms: clock::unix_ms(),
+        uid: actor.uid,
+        user: actor.name.clone(),
+        verb: Excerpt::Work.verb().to_owned(),
+        target: claim.seat.to_string(),
+        outcome: format!("archive {}", claim.id),
+    })
 }
 
 /// What is written to it goes into a stream.
