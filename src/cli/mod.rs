@@ -8,6 +8,7 @@ mod args;
 pub mod attach;
 mod clean;
 mod exit;
+mod export;
 pub mod list;
 mod logs;
 pub mod outcome;

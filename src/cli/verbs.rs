@@ -3,10 +3,10 @@
 use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 
-use super::args::{ArchiveVerb, ClientVerb, CloseArgs, OpenArgs, RoomVerb, ScopeArgs, SeatVerb};
+use super::args::{ArchiveVerb, ClientVerb, CloseArgs, OpenArgs, RestoreArgs, RoomVerb, ScopeArgs, SeatVerb};
 use super::attach::{attach, find};
 use super::exit::{Exit, Problem, complain};
-use super::{archive, list, logs, outcome, restore, seats, shell};
+use super::{archive, export, list, logs, outcome, restore, seats, shell};
 use crate::domain::command::Command;
 use crate::domain::ids::RoomName;
 
@@ -25,8 +25,29 @@ async fn archive(verb: ArchiveVerb, config: Option<&Path>) -> Result<Exit, Probl
     match verb {
         ArchiveVerb::Ls { room, json } => list::archives(&find().await?, room, json).await,
         ArchiveVerb::Verify(args) => archive::verify(&attach(config).await?, args).await,
-        ArchiveVerb::Restore(args) => restore::to_dir(&attach(config).await?, args).await,
+        ArchiveVerb::Restore(args) => restore(args, config).await,
+        ArchiveVerb::Export(args) => export::room(&attach(config).await?, args).await,
         ArchiveVerb::Show(args) => archive::show(&attach(config).await?, args).await,
+    }
+}
+
+async fn restore(args: RestoreArgs, config: Option<&Path>) -> Result<Exit, Problem> {
+    let client = attach(config).await?;
+    match (args.to, args.to_dir) {
+        (Some(seat), _) => {
+            let command = Command::RestoreSeat {
+                archive: args.id,
+                seat,
+                template: args.template,
+                minutes: args.minutes,
+            };
+            outcome::run(&client, command).await
+        }
+        (None, Some(directory)) => restore::to_dir(&client, args.id, directory).await,
+        (None, None) => Err(Problem::new(
+            Exit::Usage,
+            "say where to: --to ROOM/STUDENT or --to-dir DIR",
+        )),
     }
 }
 

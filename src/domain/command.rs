@@ -66,6 +66,17 @@ pub enum Command {
         /// Only this student.
         student: Option<StudentId>,
     },
+    /// Makes a new seat whose workspace is the work of an archive, in a room that is opened unless it is open.
+    RestoreSeat {
+        /// Which archive.
+        archive: ArchiveId,
+        /// As which seat: of the same student, and not there yet.
+        seat: SeatId,
+        /// From which template; none means the default one (or the open room's own).
+        template: Option<TemplateName>,
+        /// For how long, minutes; none means the template's.
+        minutes: Option<u32>,
+    },
     /// Ends a seat's program; it stays stopped.
     KillSeat {
         /// Which.
@@ -87,7 +98,7 @@ impl Command {
     #[must_use]
     pub fn needs(&self) -> Role {
         match self {
-            Self::CloseRoom { discard: true, .. } => Role::Admin,
+            Self::CloseRoom { discard: true, .. } | Self::RestoreSeat { .. } => Role::Admin,
             _ => Role::Proctor,
         }
     }
@@ -102,6 +113,7 @@ impl Command {
             Self::ExtendRoom { .. } => "room extend",
             Self::FreezeRoom { .. } => "room freeze",
             Self::ThawRoom { .. } => "room thaw",
+            Self::RestoreSeat { .. } => "archive restore",
             Self::KillSeat { .. } => "seat kill",
             Self::RestartSeat { .. } => "seat restart",
         }
@@ -118,6 +130,7 @@ impl Command {
                 Some(student) => format!("{room}/{student}"),
                 None => room.to_string(),
             },
+            Self::RestoreSeat { archive, seat, .. } => format!("{seat} from {archive}"),
             Self::KillSeat { seat, .. } | Self::RestartSeat { seat, .. } => seat.to_string(),
         }
     }
@@ -219,8 +232,10 @@ pub enum Query {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Excerpt {
-    /// All of the work, as a tar stream.
+    /// All of the work, as a tar stream, to be restored.
     Work,
+    /// The same, to be marked.
+    Export,
     /// Its manifest.
     Manifest,
     /// What the seat printed.
@@ -237,7 +252,7 @@ impl Excerpt {
     #[must_use]
     pub fn needs(&self) -> Role {
         match self {
-            Self::Work => Role::Admin,
+            Self::Work | Self::Export => Role::Admin,
             Self::Manifest | Self::Log | Self::File { .. } => Role::Proctor,
         }
     }
@@ -247,6 +262,7 @@ impl Excerpt {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Work => "archive restore",
+            Self::Export => "archive export",
             Self::Manifest | Self::Log | Self::File { .. } => "archive show",
         }
     }

@@ -5,7 +5,7 @@
 
 use super::command::{Outcome, ProgressReport};
 use super::fault::Fault;
-use super::ids::{ContainerId, RoomName, SeatId};
+use super::ids::{ArchiveId, ContainerId, RoomName, SeatId};
 use super::notice::Notice;
 use super::proof::{ArchiveClaim, Stillness, VerifiedArchive, Warrant};
 use super::record::Change;
@@ -31,6 +31,17 @@ pub struct SeatOrder {
     pub template: Template,
     /// Path of its route.
     pub route: String,
+    /// The archive that its workspace starts with, instead of the template's starter files.
+    pub restore: Option<ArchiveId>,
+}
+
+/// An archive that is to become a seat again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    /// Which archive.
+    pub archive: ArchiveId,
+    /// As which seat; its student must be the one whose work it is.
+    pub seat: SeatId,
 }
 
 /// What is to be archived.
@@ -68,12 +79,15 @@ pub enum Task {
     Write(Vec<Change>),
     /// Lists everything of this instance.
     List,
-    /// Sees that the image is there (pulling it once) and that it can make a safe seat.
+    /// Sees that the image is there (pulling it once) and that it can make a safe seat; and that the archive which a seat
+    /// starts with is whole, and that student's.
     Preflight {
         /// For which room; only names the progress.
         room: RoomName,
         /// With which template.
         template: Template,
+        /// With which archive, if any.
+        restore: Option<Restore>,
     },
     /// Makes the room's network unless it is there.
     EnsureNetwork {

@@ -40,6 +40,8 @@ pub enum FaultCode {
     Store,
     /// The stored archive is not what was sent.
     Mismatch,
+    /// There is no such archive, or it is not that student's.
+    NoArchive,
     /// The work is larger than its template allows.
     TooBig,
     /// A name of a file belongs to the archive and another name of it does not, and the source gives its content once.
@@ -97,6 +99,7 @@ impl Fault {
                 | FaultCode::NameTaken
                 | FaultCode::NoSubnet
                 | FaultCode::EngineVersion
+                | FaultCode::NoArchive
         )
     }
 

@@ -81,6 +81,8 @@ pub struct SeatRecord {
     pub deadline_unix_ms: u64,
     /// Who ordered its work to be given up, if anybody.
     pub discard_by: Option<String>,
+    /// The archive that its workspace starts with; none for an empty one.
+    pub restore: Option<ArchiveId>,
     /// How far its closing has come.
     pub closing: Closing,
 }

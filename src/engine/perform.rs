@@ -30,7 +30,11 @@ impl World {
                 let verified = or_cancelled(cancel, self.archives.verify(claim, stillness)).await?;
                 Ok(Yield::Verified(verified))
             }
-            Task::Preflight { template, .. } => {
+            Task::Preflight { template, restore, .. } => {
+                if let Some(restore) = restore {
+                    tell(format!("reading archive {} back", restore.archive));
+                    or_cancelled(cancel, Box::pin(self.check_restore(&restore))).await?;
+                }
                 let checked = Box::pin(self.docker.preflight(&template, move |words| tell(words)));
                 or_cancelled(cancel, checked).await.map(|()| Yield::Nothing)
             }
@@ -84,7 +88,13 @@ impl World {
 
     async fn provision(&self, order: &SeatOrder, cancel: &CancellationToken) -> Result<Yield, Fault> {
         let _permit = permit(&self.creations, cancel).await?;
-        self.docker.provision(order, cancel).await.map(Yield::Seen)
+        let refill = match &order.restore {
+            Some(archive) => Some(self.refill(archive, &order.seat).await?),
+            None => None,
+        };
+        Box::pin(self.docker.provision_from(order, refill, cancel))
+            .await
+            .map(Yield::Seen)
     }
 }
 

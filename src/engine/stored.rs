@@ -10,12 +10,14 @@ use super::handle::LogStream;
 use super::perform::cancelled;
 use super::world::World;
 use crate::domain::command::Excerpt;
+use crate::domain::effect::Restore;
 use crate::domain::fault::{Denial, Fault, FaultCode, Refusal};
-use crate::domain::ids::ArchiveId;
+use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::names::ArchivePart;
 use crate::domain::proof::{ArchiveClaim, VerifyMode};
 use crate::domain::record::{AuditEntry, Change};
 use crate::domain::role::Actor;
+use crate::world::docker::Refill;
 
 /// Pieces of an archive that wait for a slow reader.
 const PIECES: usize = 16;
@@ -45,6 +47,38 @@ impl World {
         Ok(checked.map_err(|fault| Fault::new(fault.code, fault.text).hint("Look into the archive store"))?)
     }
 
+    /// The archive that a seat is to start with.
+    ///
+    /// # Errors
+    /// When there is none of that id, or it is another student's work.
+    pub(super) async fn refill(&self, id: &ArchiveId, seat: &SeatId) -> Result<Refill, Fault> {
+        let found = self.ledger.claim(id.clone()).await?;
+        let claim = found.ok_or_else(|| {
+            let text = format!("there is no archive {id}");
+            Fault::new(FaultCode::NoArchive, text).hint("`labtop archive ls` lists them")
+        })?;
+        if claim.seat.student != seat.student {
+            let text = format!(
+                "archive {id} is the work of {}, not of {}",
+                claim.seat.student, seat.student
+            );
+            return Err(Fault::new(FaultCode::NoArchive, text).hint("An archive becomes a seat of the same student"));
+        }
+        Ok(Refill::new(self.archives.clone(), claim))
+    }
+
+    /// Whether the archive is that student's, and as it was sent: found out before anything is made for it.
+    pub(super) async fn check_restore(&self, restore: &Restore) -> Result<(), Fault> {
+        let refill = self.refill(&restore.archive, &restore.seat).await?;
+        let _permit = self.transfers.acquire().await.map_err(|_| cancelled())?;
+        let checked = self.archives.scrub(refill.claim()).await;
+        checked.map_err(|fault| {
+            Fault::new(fault.code, fault.text)
+                .hint("Look into the archive store; `labtop archive ls` tells of older archives")
+        })?;
+        Ok(())
+    }
+
     /// Opens a part of an archive as a stream. Whoever takes the whole work out of labtop's hands is written down first.
     pub(super) async fn open_archive(
         &self,
@@ -53,8 +87,8 @@ impl World {
         excerpt: Excerpt,
     ) -> Result<LogStream, Denial> {
         let claim = self.claim(id).await?;
-        if excerpt == Excerpt::Work {
-            self.ledger.write(vec![taken_out(actor, &claim)]).await?;
+        if matches!(excerpt, Excerpt::Work | Excerpt::Export) {
+            self.ledger.write(vec![taken_out(actor, &claim, &excerpt)]).await?;
         }
         if excerpt == Excerpt::Log && claim.extent.log.is_none() {
             let text = format!("Archive {} holds no log: its seat had no container", claim.id);
@@ -65,7 +99,7 @@ impl World {
         tokio::spawn(async move {
             let out = Pipe(to.clone());
             let copied = match excerpt {
-                Excerpt::Work => archives.copy(&claim, ArchivePart::Workspace, out).await,
+                Excerpt::Work | Excerpt::Export => archives.copy(&claim, ArchivePart::Workspace, out).await,
                 Excerpt::Manifest => archives.copy(&claim, ArchivePart::Manifest, out).await,
                 Excerpt::Log => archives.copy(&claim, ArchivePart::Log, out).await,
                 Excerpt::File { path } => archives.copy_file(&claim, path, out).await,
@@ -78,12 +112,12 @@ impl World {
     }
 }
 
-fn taken_out(actor: &Actor, claim: &ArchiveClaim) -> Change {
+fn taken_out(actor: &Actor, claim: &ArchiveClaim, excerpt: &Excerpt) -> Change {
     Change::Audit(AuditEntry {
         unix_ms: clock::unix_ms(),
         uid: actor.uid,
         user: actor.name.clone(),
-        verb: Excerpt::Work.verb().to_owned(),
+        verb: excerpt.verb().to_owned(),
         target: claim.seat.to_string(),
         outcome: format!("archive {}", claim.id),
     })

@@ -39,6 +39,8 @@ pub enum Owners {
     Keep,
     /// Of the user who restores them, without set-id bits.
     Mine,
+    /// The same, and that user may read all of it.
+    Reader,
 }
 
 /// What was done.

@@ -3,6 +3,7 @@
 
 mod asks;
 mod named;
+mod restores;
 mod rig;
 mod setbacks;
 

@@ -75,7 +75,8 @@ impl World {
         let seat = self.some_seat(&room);
         let student = self.rng.chance(50).then(|| seat.student.clone());
         match self.rng.below(100) {
-            0..30 => self.open(room),
+            0..25 => self.open(room),
+            25..30 => self.restore(room),
             30..46 => Command::CloseRoom {
                 room,
                 discard: self.allow_discard && self.rng.chance(30),
@@ -118,6 +119,17 @@ impl World {
             minutes: self.rng.chance(20).then_some(1),
             exam: false,
             dry_run: self.rng.chance(3),
+        }
+    }
+
+    fn restore(&mut self, room: RoomName) -> Command {
+        let archive = "20261124T034512Z-7f3a9c1b".parse().unwrap();
+        let student = StudentId::numbered(u32::try_from(self.rng.between(1, 4)).unwrap_or(1));
+        Command::RestoreSeat {
+            archive,
+            seat: SeatId::new(room, student),
+            template: None,
+            minutes: None,
         }
     }
 

@@ -95,7 +95,7 @@ impl Oracle {
                 let waits = |id: &SeatId| {
                     let mut waiting = self.tickets.values().filter(|(_, replies)| *replies == 0);
                     waiting.any(|(c, _)| match c {
-                        Command::RestartSeat { seat, .. } => seat == id,
+                        Command::RestartSeat { seat, .. } | Command::RestoreSeat { seat, .. } => seat == id,
                         Command::OpenRoom { room, .. } => *room == id.room,
                         _ => false,
                     })
@@ -121,7 +121,10 @@ impl Oracle {
             Command::RestartSeat { seat, .. } => {
                 self.wish.insert(seat.clone(), Wanted::Running);
             }
-            Command::OpenRoom { .. } | Command::CloseRoom { .. } | Command::ExtendRoom { .. } => {}
+            Command::OpenRoom { .. }
+            | Command::RestoreSeat { .. }
+            | Command::CloseRoom { .. }
+            | Command::ExtendRoom { .. } => {}
         }
     }
 

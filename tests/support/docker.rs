@@ -108,6 +108,7 @@ impl Lab {
             seat,
             session: SESSION,
             template: self.template(&["sleep", "3600"]),
+            restore: None,
         }
     }
 

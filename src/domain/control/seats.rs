@@ -150,6 +150,7 @@ impl Control {
             session: seat.record.session,
             template: room.record.template.clone(),
             route: seat.record.route.clone(),
+            restore: seat.record.restore.clone(),
         })
     }
 }

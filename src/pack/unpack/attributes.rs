@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid
 use rustix::io::Errno;
 
 use super::Owners;
-use crate::pack::entry::{Entry, Mtime};
+use crate::pack::entry::{Entry, Kind, Mtime};
 
 /// What a directory gets that no entry tells of.
 const IMPLIED_MODE: u32 = 0o755;
@@ -32,6 +32,8 @@ impl Attributes {
             Owners::Keep => (entry.mode, Some((entry.uid, entry.gid))),
             // For somebody else's files these bits would lend the rights of whoever restores them.
             Owners::Mine => (entry.mode & !SET_ID, None),
+            Owners::Reader if entry.kind == Kind::Directory => (entry.mode & !SET_ID | 0o700, None),
+            Owners::Reader => (entry.mode & !SET_ID | 0o400, None),
         };
         if owner.is_some_and(|(uid, gid)| uid == NOBODY_AT_ALL || gid == NOBODY_AT_ALL) {
             return Err("its owner is none that a file can have");

@@ -124,6 +124,34 @@ impl Archives {
 }
 
 impl Archives {
+    /// Runs `work` over the tar of an archive. When what the store gives is not what was sent, reading fails before the
+    /// tar's end.
+    ///
+    /// # Errors
+    /// [`FaultCode::Mismatch`](crate::domain::fault::FaultCode::Mismatch) when it is missing or not what was sent; the
+    /// work's own fault; when the store fails.
+    pub async fn unpacked<T, F>(&self, claim: &ArchiveClaim, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Read) -> Result<T, Fault> + Send + 'static,
+    {
+        let about = claim.clone();
+        let over = move |bytes: &mut dyn Read| {
+            let decoder = zstd::Decoder::new(Summed::new(bytes))?;
+            let mut tar = Proven {
+                decoder: Some(decoder),
+                claim: &about,
+                differs: false,
+            };
+            let done = work(&mut tar);
+            if tar.differs {
+                return Err(trouble::mismatch(&about, "is not what was sent").into());
+            }
+            Ok(done?)
+        };
+        Self::need(claim, ArchivePart::Workspace, self.store.read(&claim.key, over).await)
+    }
+
     /// Copies one object of an archive to `out`, unpacked where it is packed. When it is not what was sent, that is told
     /// after the last byte.
     ///
@@ -177,5 +205,34 @@ impl Archives {
             Err(trouble::no_file(&about, &path, "not in it").into())
         };
         Self::need(claim, ArchivePart::Workspace, self.store.read(&claim.key, work).await)
+    }
+}
+
+/// The unpacked work, whose end is only told when all of it was what was sent.
+struct Proven<'a, R: Read> {
+    /// None after the end.
+    decoder: Option<zstd::Decoder<'static, BufReader<Summed<R>>>>,
+    claim: &'a ArchiveClaim,
+    differs: bool,
+}
+
+impl<R: Read> Read for Proven<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(decoder) = &mut self.decoder else {
+            return Ok(0);
+        };
+        let count = decoder.read(buffer)?;
+        if count > 0 || buffer.is_empty() {
+            return Ok(count);
+        }
+        let sum = self
+            .decoder
+            .take()
+            .map(|decoder| decoder.finish().into_inner().finish());
+        self.differs = sum.map(Stored::from) != self.claim.sent(ArchivePart::Workspace);
+        if self.differs {
+            return Err(io::Error::other("the archive is not what was sent"));
+        }
+        Ok(0)
     }
 }

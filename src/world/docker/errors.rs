@@ -98,6 +98,16 @@ impl Docker {
         self.wait(Effect::Changes, CHANGE_LIMIT, doing, call).await
     }
 
+    /// The same for a call that may take long.
+    pub(super) async fn change_within<T>(
+        &self,
+        limit: Duration,
+        doing: impl fmt::Display,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Trouble> {
+        self.wait(Effect::Changes, limit, doing, call).await
+    }
+
     async fn wait<T>(
         &self,
         effect: Effect,

@@ -21,6 +21,7 @@ mod logs;
 mod network;
 mod provision;
 mod raw;
+mod refill;
 mod remove;
 pub mod rootfs;
 mod shell;
@@ -41,6 +42,7 @@ use crate::domain::settings::{NetworkSettings, RoutingSettings, TlsSettings};
 
 pub use carrier::{CARRIER_IMAGE, Workspace};
 pub use events::EngineEvent;
+pub use refill::Refill;
 pub use shell::{Shell, ShellInput};
 pub use stats::RawStats;
 pub use work::{Parts, Work};

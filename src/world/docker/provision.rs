@@ -16,14 +16,17 @@ use tar::Archive;
 use tokio_util::sync::CancellationToken;
 
 use super::Docker;
+use super::carrier::{CARRIER_IMAGE, Carrier};
 use super::hold::foreign;
 use super::image::or_missing;
+use super::refill::Refill;
 use super::spec::{LABEL_WORKSPACE, WORKSPACE_KEPT, WORKSPACE_NEW, identity, owner, volume_mount};
 use super::starter::{Upload, upload};
 use crate::domain::effect::SeatOrder;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::names::Kind;
 use crate::domain::seen::{ContainerSeen, RunState};
+use crate::pack::rules::Part;
 
 /// Where an upload carrier mounts the workspace: its parent is a directory that is in no image.
 const UPLOAD_PARENT: &str = "/labtop";
@@ -39,39 +42,91 @@ impl Docker {
     /// [`FaultCode::NameTaken`] when something foreign bears one of its names; [`FaultCode::ImageMissing`];
     /// [`FaultCode::Cancelled`]; otherwise when the engine fails.
     pub async fn provision(&self, order: &SeatOrder, cancel: &CancellationToken) -> Result<ContainerSeen, Fault> {
-        let bare = order.template.starter.is_none() && self.brings_workspace(order).await?;
-        let upload = if bare {
-            None
-        } else {
-            Some(upload(&order.template, split(order).1).await?)
+        Box::pin(self.provision_from(order, None, cancel)).await
+    }
+
+    /// The same for a seat whose workspace starts with the work of an archive, if one is given.
+    ///
+    /// # Errors
+    /// As [`Docker::provision`]; when the archive cannot be read, or is not what was sent.
+    pub async fn provision_from(
+        &self,
+        order: &SeatOrder,
+        refill: Option<Refill>,
+        cancel: &CancellationToken,
+    ) -> Result<ContainerSeen, Fault> {
+        let start = match refill {
+            Some(refill) => Start::Archive(refill),
+            None if order.template.starter.is_none() && self.brings_workspace(order).await? => Start::Image,
+            None => Start::Files(upload(&order.template, split(order).1).await?),
         };
         goes_on(order, cancel)?;
-        let seen = self.container(order, upload.as_ref(), cancel).await?;
+        let seen = Box::pin(self.container(order, start, cancel)).await?;
         goes_on(order, cancel)?;
         self.first_start(order, seen).await
     }
 
     /// The seat's container with its workspace filled: made, or found.
-    async fn container(
-        &self,
-        order: &SeatOrder,
-        upload: Option<&Upload>,
-        cancel: &CancellationToken,
-    ) -> Result<Made, Fault> {
-        let state = match upload {
-            None => WORKSPACE_NEW,
-            Some(_) => self.workspace_state(order).await?,
+    async fn container(&self, order: &SeatOrder, start: Start, cancel: &CancellationToken) -> Result<Made, Fault> {
+        let state = match &start {
+            Start::Image => WORKSPACE_NEW,
+            Start::Files(_) | Start::Archive(_) => self.workspace_state(order).await?,
         };
         self.claim_volume(order).await?;
         goes_on(order, cancel)?;
-        let digest = upload.map_or("", |upload| &upload.digest);
-        let body = self.seat_body(order, digest, state)?;
+        let digest = match &start {
+            Start::Files(upload) => upload.digest.as_str(),
+            Start::Image | Start::Archive(_) => "",
+        };
+        let mut body = self.seat_body(order, digest, state)?;
+        if matches!(start, Start::Archive(_)) {
+            keep_image_out(&mut body);
+        }
         let made = self.create_or_adopt(order, body).await?;
         goes_on(order, cancel)?;
-        if let (Some(upload), Made::Fresh { id, new: true } | Made::Unstarted { id, new: true }) = (upload, &made) {
-            self.fill(order, id, upload).await?;
+        if let Made::Fresh { id, new: true } | Made::Unstarted { id, new: true } = &made {
+            match start {
+                Start::Image => {}
+                Start::Files(upload) => self.fill(order, id, &upload).await?,
+                Start::Archive(refill) => {
+                    let refilled = Box::pin(self.refill(order, id, refill));
+                    tokio::select! {
+                        () = cancel.cancelled() => goes_on(order, cancel)?,
+                        done = refilled => done?,
+                    }
+                }
+            }
         }
         Ok(made)
+    }
+
+    /// Puts the work of an archive where it was. May be repeated until the seat is started.
+    async fn refill(&self, order: &SeatOrder, id: &str, refill: Refill) -> Result<(), Fault> {
+        if refill.has_elsewhere() && !order.template.read_only {
+            self.upload_part(&refill, Part::Elsewhere, id, ("/", "")).await?;
+        }
+        if let Some(place) = self.workspace_here(&order.seat, order.session, id).await {
+            return refill.into_directory(place).await;
+        }
+        let (parent, name) = split(order);
+        if !order.template.read_only {
+            return self.upload_part(&refill, Part::Workspace, id, (parent, name)).await;
+        }
+        let carrier = self.upload_carrier(order, name).await?;
+        let target = (UPLOAD_PARENT, name);
+        let put = self
+            .upload_part(&refill, Part::Workspace, carrier.id.as_str(), target)
+            .await;
+        carrier.remove().await?;
+        put
+    }
+
+    /// The engine writes nothing to the root of a read-only container, not even to start with.
+    async fn upload_carrier(&self, order: &SeatOrder, name: &str) -> Result<Carrier, Fault> {
+        let volume = self.inner.names.volume(&order.seat, order.session);
+        let mount = volume_mount(volume, &format!("{UPLOAD_PARENT}/{name}"));
+        self.carrier(&order.seat, order.session, CARRIER_IMAGE, Some(mount))
+            .await
     }
 
     /// Whether anybody may have worked in the seat's volume, asked before a container is made.
@@ -158,12 +213,7 @@ impl Docker {
         if !order.template.read_only {
             return self.put(order, id, parent, upload).await;
         }
-        // The engine writes nothing to the root of a read-only container, not even to start with.
-        let volume = self.inner.names.volume(&order.seat, order.session);
-        let mount = volume_mount(volume, &format!("{UPLOAD_PARENT}/{name}"));
-        let carrier = self
-            .carrier(&order.seat, order.session, super::carrier::CARRIER_IMAGE, Some(mount))
-            .await?;
+        let carrier = self.upload_carrier(order, name).await?;
         let put = self.put(order, carrier.id.as_str(), UPLOAD_PARENT, upload).await;
         carrier.remove().await?;
         put
@@ -192,6 +242,24 @@ impl Docker {
                 format!("{} vanished when it was started", order.seat),
             )
         })
+    }
+}
+
+/// What a new workspace starts with.
+enum Start {
+    /// What the image brings.
+    Image,
+    /// Files.
+    Files(Upload),
+    /// The work of an archive, and nothing else.
+    Archive(Refill),
+}
+
+/// Nothing of the image comes into the workspace.
+fn keep_image_out(body: &mut ContainerCreateBody) {
+    let mounts = body.host_config.as_mut().and_then(|config| config.mounts.as_mut());
+    for mount in mounts.into_iter().flatten() {
+        mount.volume_options.get_or_insert_default().no_copy = Some(true);
     }
 }
 

@@ -6,7 +6,7 @@
 //! meanwhile: only a seat that is still is asked.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::models::Volume;
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
@@ -80,6 +80,12 @@ impl Docker {
 
     /// The workspace as an open directory of this host; none when it lies elsewhere, or may not be read.
     async fn tree(&self, seat: &SeatId, session: u64, carrier: &ContainerId) -> Option<OwnedFd> {
+        let place = self.workspace_here(seat, session, carrier.as_str()).await?;
+        open_tree(&place)
+    }
+
+    /// Where a workspace lies on this host; none when it lies elsewhere. `container` is one that the engine has.
+    pub(super) async fn workspace_here(&self, seat: &SeatId, session: u64, container: &str) -> Option<PathBuf> {
         let name = self.inner.names.volume(seat, session);
         let client = self.client().ok()?;
         let about = client.info().await.ok()?;
@@ -90,11 +96,11 @@ impl Docker {
             .any(|option| option.contains("userns"));
         let root = about.docker_root_dir?;
         // The engine's name for a container is drawn by chance: a directory of that name here is its own.
-        if remapped || !Path::new(&root).join("containers").join(carrier.as_str()).is_dir() {
+        if remapped || !Path::new(&root).join("containers").join(container).is_dir() {
             return None;
         }
         let volume = client.inspect_volume(&name).await.ok()?;
-        open_tree(&volume, &root)
+        place_of(&volume, &root)
     }
 
     /// The whole log of a container; what cannot be read of it is told in its place.
@@ -123,12 +129,13 @@ impl Docker {
     }
 }
 
-fn open_tree(volume: &Volume, root: &str) -> Option<OwnedFd> {
+fn place_of(volume: &Volume, root: &str) -> Option<PathBuf> {
     let plain = volume.driver == "local" && volume.options.is_empty();
     let path = Path::new(&volume.mountpoint);
-    if !plain || !path.starts_with(root) {
-        return None;
-    }
+    (plain && path.starts_with(root)).then(|| path.to_path_buf())
+}
+
+fn open_tree(path: &Path) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(CWD, path, flags, Mode::empty()).ok()
 }

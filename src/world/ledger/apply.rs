@@ -61,10 +61,11 @@ fn add_seat(db: &Connection, seat: &SeatRecord) -> rusqlite::Result<()> {
     run(
         db,
         "INSERT INTO seats (room, student, session, wanted, route, deadline_unix_ms, discard_by, epoch, stillness,
-             archive, container_removed, made)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             archive, container_removed, made, restore)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT (room, student) DO UPDATE SET session = ?3, wanted = ?4, route = ?5, deadline_unix_ms = ?6,
-             discard_by = ?7, epoch = ?8, stillness = ?9, archive = ?10, container_removed = ?11, made = ?12
+             discard_by = ?7, epoch = ?8, stillness = ?9, archive = ?10, container_removed = ?11, made = ?12,
+             restore = ?13
          WHERE session < ?3",
         params![
             seat.id.room.as_str(),
@@ -79,6 +80,7 @@ fn add_seat(db: &Connection, seat: &SeatRecord) -> rusqlite::Result<()> {
             optional_json(closing.archive.as_ref())?,
             closing.container_removed,
             seat.made,
+            seat.restore.as_ref().map(ArchiveId::as_str),
         ],
     )
 }

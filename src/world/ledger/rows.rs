@@ -106,6 +106,7 @@ fn seat(row: &Row<'_>) -> rusqlite::Result<SeatRecord> {
         route: row.get("route")?,
         deadline_unix_ms: count(row, "deadline_unix_ms")?,
         discard_by: row.get("discard_by")?,
+        restore: optional_id(row, "restore")?,
         closing: Closing {
             epoch: count(row, "epoch")?,
             stillness: optional_json(row, "stillness")?,
@@ -159,6 +160,12 @@ where
     T::Error: std::error::Error + Send + Sync + 'static,
 {
     T::try_from(row.get(column)?).map_err(|error| unfit(row, column, error))
+}
+
+fn optional_id(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<ArchiveId>> {
+    let text: Option<String> = row.get(column)?;
+    let parsed = text.map(ArchiveId::try_from).transpose();
+    parsed.map_err(|error| unfit(row, column, error))
 }
 
 fn word<T: Copy>(row: &Row<'_>, column: &str, all: &[T], write: fn(T) -> &'static str) -> rusqlite::Result<T> {

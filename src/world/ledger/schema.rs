@@ -81,6 +81,9 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE archives ADD COLUMN verified INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE archives ADD COLUMN checked_unix_ms INTEGER;
 ",
+    "
+    ALTER TABLE seats ADD COLUMN restore TEXT;
+",
 ];
 
 /// Opens the ledger for writing, making or migrating it as needed.

@@ -62,6 +62,9 @@ impl Control {
         room.succeeded();
         // Its last lease may have ended while this was being written.
         let closed = room.record.wanted == RoomWanted::Closed;
+        let restored = seats
+            .iter()
+            .find_map(|seat| Some((seat.id.clone(), seat.restore.clone()?)));
         for seat in seats {
             let seat = self.seats.entry(seat.id.clone()).or_insert_with(|| Seat::new(seat));
             if closed {
@@ -73,7 +76,14 @@ impl Control {
         if let Some(room) = self.rooms.get_mut(&name) {
             room.total = total;
         }
-        Goal::Open(name)
+        match restored {
+            Some((seat, archive)) => Goal::Seats {
+                done: format!("Seat {seat} has the work of archive {archive}"),
+                seats: vec![seat],
+                wanted: Wanted::Running,
+            },
+            None => Goal::Open(name),
+        }
     }
 
     fn closing(&mut self, name: RoomName, discard_by: Option<&str>) -> Goal {

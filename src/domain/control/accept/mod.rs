@@ -2,6 +2,7 @@
 
 mod force;
 mod open;
+mod restore;
 mod verbs;
 
 use super::Control;
@@ -37,6 +38,7 @@ impl Control {
             }
             Command::FreezeRoom { room, student } => self.freeze(ticket, actor, &command, (room, student.as_ref())),
             Command::ThawRoom { room, student } => self.thaw(ticket, actor, &command, (room, student.as_ref())),
+            Command::RestoreSeat { .. } => self.restore_seat(ticket, actor, command),
             Command::KillSeat { seat, container } => self.kill(ticket, actor, &command, seat, container.as_ref()),
             Command::RestartSeat { seat, container } => self.restart(ticket, actor, &command, seat, container.as_ref()),
         }
@@ -140,6 +142,13 @@ impl Control {
 fn being_closed(name: &RoomName) -> Refusal {
     Refusal::conflict(format!(
         "Room {name} is being closed; `labtop room close {name}` waits until it is"
+    ))
+}
+
+fn being_seated(id: &SeatId) -> Refusal {
+    Refusal::conflict(format!(
+        "Seat {id} is there already, and an archive becomes a new seat: restore it to another room, or close {} first",
+        id.room
     ))
 }
 

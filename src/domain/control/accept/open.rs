@@ -7,7 +7,7 @@ use crate::domain::command::{Command, Outcome, Seats};
 use crate::domain::control::Control;
 use crate::domain::control::state::{Accepted, Doing, Opening};
 use crate::domain::control::tickets::seats as count;
-use crate::domain::effect::{Task, TicketId};
+use crate::domain::effect::{Restore, Task, TicketId};
 use crate::domain::fault::Refusal;
 use crate::domain::ids::{RoomName, SeatId, StudentId, TemplateName};
 use crate::domain::names::route;
@@ -48,23 +48,28 @@ impl Control {
             self.reply(ticket, Outcome::done(text));
             return Ok(());
         }
-        let task = Task::Preflight {
-            room: room.clone(),
-            template: record.template.clone(),
-        };
         let opening = Opening {
             ticket,
             actor: actor.clone(),
-            command: command.clone(),
+            command,
             room: record,
             seats,
         };
-        self.start(task, Doing::Preflight(Box::new(opening)));
+        self.preflight(opening, None);
         Ok(())
     }
 
+    pub(super) fn preflight(&mut self, opening: Opening, restore: Option<Restore>) {
+        let task = Task::Preflight {
+            room: opening.room.name.clone(),
+            template: opening.room.template.clone(),
+            restore,
+        };
+        self.start(task, Doing::Preflight(Box::new(opening)));
+    }
+
     /// The room's row: the one that is there when it is open already, else a new session.
-    fn room_to_open(
+    pub(super) fn room_to_open(
         &mut self,
         name: &RoomName,
         template: Option<&TemplateName>,
@@ -129,7 +134,12 @@ impl Control {
         Ok(())
     }
 
-    fn seats_to_open(&self, room: &RoomRecord, seats: &Seats, lease_ms: u64) -> Result<Vec<SeatRecord>, Refusal> {
+    pub(super) fn seats_to_open(
+        &self,
+        room: &RoomRecord,
+        seats: &Seats,
+        lease_ms: u64,
+    ) -> Result<Vec<SeatRecord>, Refusal> {
         let students: BTreeSet<StudentId> = match seats {
             Seats::Numbered(count) => (1..=(*count).min(SEATS_PER_ROOM_MAX + 1))
                 .map(StudentId::numbered)
@@ -176,6 +186,7 @@ impl Control {
             made: false,
             deadline_unix_ms: self.now.unix_ms + lease_ms,
             discard_by: None,
+            restore: None,
             closing: Closing::default(),
         }
     }
@@ -204,6 +215,9 @@ impl Control {
                 );
                 return self.reply(ticket, Outcome::from(Refusal::conflict(text)));
             }
+        }
+        if let Some(taken) = self.taken_meanwhile(&seats) {
+            return self.reply(ticket, Outcome::from(taken));
         }
         seats.retain(|seat| !self.seats.contains_key(&seat.id));
         for seat in &mut seats {
