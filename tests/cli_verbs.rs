@@ -5,7 +5,9 @@ mod wire_support;
 use std::process::{Output, Stdio};
 
 use bytes::Bytes;
-use labtop::domain::command::{Answer, ArchiveRow, Check, Command, Left, Outcome, ProgressReport, Query, Seats};
+use labtop::domain::command::{
+    Answer, ArchiveKind, ArchiveRow, Check, Command, Left, Outcome, ProgressReport, Query, Seats,
+};
 use labtop::domain::fault::{Fault, FaultCode, Refusal, RefusalCode};
 use labtop::domain::proof::VerifyMode;
 use labtop::domain::seen::EngineState;
@@ -352,6 +354,7 @@ async fn archives_are_listed() {
         left_out: 1,
         torn: 0,
         verify: VerifyMode::Full,
+        kind: ArchiveKind::Snapshot,
     }];
     let answer = Answer::Archives { rows };
     let (query, output) = asked("archive ls --room demo --json", answer.clone()).await;
@@ -365,7 +368,8 @@ async fn archives_are_listed() {
     let expected = json!([{
         "id": "20261124T034512Z-7f3a9c1b", "room": "demo", "student": "an", "created": "2026-11-24T03:45:12Z",
         "bytes": 2048, "digest": "ab".repeat(32), "verified": true, "key": "demo/an.tar.zst",
-        "entries": 7, "left_out": 1, "torn": 0, "verify": "full"
+        "entries": 7, "left_out": 1, "torn": 0, "verify": "full",
+        "kind": "snapshot"
     }]);
     assert_eq!(listed, expected);
     let (_, output) = asked("archive ls", answer).await;

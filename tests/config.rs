@@ -68,7 +68,7 @@ const BAD: &[(&str, &str)] = &[
     ("[templates.x]\nimage = 'x'\narchive.exclude = ['a[']", "templates.x.archive.exclude = ['a[']: \"a[\" is no pattern"),
     ("[templates.x]\nimage = 'x'\narchive.paths = ['home']", "templates.x.archive.paths = ['home']: each must be an absolute path"),
     ("[templates.x]\nimage = 'x'\narchive.max_size = '64GiB'", "write a size with its unit from \"1MiB\" to \"48GiB\""),
-    ("[templates.x]\nimage = 'x'\nautosave.every = 60", "templates.x.autosave: not in this version of labtop"),
+    ("[templates.x]\nimage = 'x'\nautosave = -1", "templates.x.autosave = -1: write whole seconds from 1 to 86400, or 0 for none"),
     ("[archive]\nverify = 'no'", "archive.verify = 'no': must be \"full\" or \"checksum\""),
     ("[archive.directory]\npath = 'here'", "archive.directory.path = 'here': must be an absolute path"),
     ("[routing]\nprobe = 'traefik'", "routing.probe = 'traefik': not in this version of labtop"),

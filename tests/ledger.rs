@@ -40,6 +40,7 @@ fn template() -> Template {
         read_only: true,
         runtime: None,
         archive: Selection::default(),
+        autosave: None,
     }
 }
 
@@ -175,7 +176,7 @@ impl Model {
             }
             Change::SetClosing(id, closing) => self.each(&[id], |seat| seat.closing = closing.clone()),
             Change::AddArchive(claim, _) => drop(self.archives.entry(claim.id.to_string()).or_insert(claim)),
-            Change::CheckArchive { .. } => {}
+            Change::CheckArchive { .. } | Change::DropSnapshot(_) => {}
             Change::EndSeat(id) => drop(self.seats.remove(&id)),
             Change::Audit(entry) => self.audit.push(entry),
             Change::SetMade(seats) => self.each(&seats, |seat| seat.made = true),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::clean::escaped;
 use super::exit::{Exit, Problem, complain, print};
 use super::table::{self, Align, bytes};
-use crate::domain::command::{Answer, ArchiveRow, Check, CheckState, ENGINE_CHECK, Query};
+use crate::domain::command::{Answer, ArchiveKind, ArchiveRow, Check, CheckState, ENGINE_CHECK, Query};
 use crate::domain::ids::{ArchiveId, RoomName, SeatId, StudentId};
 use crate::domain::proof::VerifyMode;
 use crate::wire::client::Client;
@@ -27,6 +27,7 @@ struct ArchiveJson<'a> {
     left_out: u64,
     torn: u64,
     verify: VerifyMode,
+    kind: ArchiveKind,
 }
 
 /// `labtop archive ls`.
@@ -67,6 +68,7 @@ pub fn archives_json(rows: &[ArchiveRow]) -> io::Result<String> {
             left_out: row.left_out,
             torn: row.torn,
             verify: row.verify,
+            kind: row.kind,
         })
         .collect();
     json(&rows)
@@ -78,6 +80,7 @@ fn archives_table(rows: &[ArchiveRow]) -> String {
         ("ROOM", Align::Left),
         ("STUDENT", Align::Left),
         ("CREATED", Align::Left),
+        ("KIND", Align::Left),
         ("SIZE", Align::Right),
         ("VERIFIED", Align::Left),
         ("KEY", Align::Left),
@@ -88,6 +91,7 @@ fn archives_table(rows: &[ArchiveRow]) -> String {
             row.room.to_string(),
             row.student.to_string(),
             row.created.clone(),
+            row.kind.word().to_owned(),
             bytes(row.bytes),
             if row.verified { "yes" } else { "NO" }.to_owned(),
             row.key.clone(),

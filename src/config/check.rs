@@ -23,6 +23,8 @@ const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 809
 const CREATIONS: u32 = 8;
 /// Archives read at once: each takes a core for compression.
 const ARCHIVES: u32 = 4;
+/// Snapshots of a seat that are kept.
+const SNAPSHOTS: u32 = 3;
 /// Most of either: beyond it the engine only queues.
 const IN_FLIGHT_MAX: u32 = 256;
 
@@ -149,6 +151,7 @@ fn limits(section: &Section<'_>) -> LimitSettings {
     let limits = LimitSettings {
         creations_in_flight: bound("creations_in_flight", CREATIONS),
         archives_in_flight: bound("archives_in_flight", ARCHIVES),
+        snapshots_kept: bound("snapshots_kept", SNAPSHOTS),
     };
     section.end(&["overcommit"]);
     limits

@@ -213,6 +213,9 @@ fn keys(template: &Template) -> Table {
     if let Some(runtime) = &template.runtime {
         put("runtime", runtime.clone().into());
     }
+    if let Some(seconds) = template.autosave {
+        put("autosave", i64::from(seconds).into());
+    }
     put("archive", chosen(template).into());
     if !template.env.is_empty() {
         let env = template.env.iter();

@@ -22,6 +22,8 @@ const DEMO: &str = include_str!("demo.toml");
 
 /// Processes unless the template says otherwise: enough for a build, far too few for a fork bomb to hurt.
 const PIDS: u32 = 256;
+/// A day between two snapshots is none at all.
+const AUTOSAVE_MAX_S: u32 = 24 * 60 * 60;
 /// Most processes: what a Linux kernel can number.
 const PIDS_MAX: u32 = 4_194_304;
 /// Open files unless the template says otherwise.
@@ -205,9 +207,15 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
         cap_add: section.read("cap_add", capabilities).unwrap_or_default(),
         read_only: section.plain("read_only").unwrap_or(false),
         runtime: section.read("runtime", runtime),
+        autosave: section.read("autosave", autosave),
     };
-    section.end(&["guard", "autosave"]);
+    section.end(&["guard"]);
     template
+}
+
+fn autosave(seconds: i64) -> Result<u32, String> {
+    let seconds = u32::try_from(seconds).ok().filter(|s| *s <= AUTOSAVE_MAX_S);
+    seconds.ok_or_else(|| format!("write whole seconds from 1 to {AUTOSAVE_MAX_S}, or 0 for none"))
 }
 
 fn warn(template: &Template, warnings: &mut Vec<String>) {

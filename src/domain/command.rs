@@ -306,6 +306,28 @@ pub enum Answer {
     },
 }
 
+/// What an archive was taken of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveKind {
+    /// A seat that was still.
+    #[default]
+    Archive,
+    /// The workspace of one that went on.
+    Snapshot,
+}
+
+impl ArchiveKind {
+    /// The word for people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Archive => "archive",
+            Self::Snapshot => "snapshot",
+        }
+    }
+}
+
 /// One archive, as `archive ls` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveRow {
@@ -337,6 +359,9 @@ pub struct ArchiveRow {
     /// How it was proven.
     #[serde(default)]
     pub verify: VerifyMode,
+    /// What it was taken of.
+    #[serde(default)]
+    pub kind: ArchiveKind,
 }
 
 /// How a check came out.

@@ -57,6 +57,19 @@ pub struct ArchiveOrder {
     pub selection: Selection,
 }
 
+/// What is to be saved while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotOrder {
+    /// Which seat.
+    pub seat: SeatId,
+    /// Which opening of its room.
+    pub session: u64,
+    /// Its container, which is only looked at.
+    pub container: ContainerId,
+    /// What of the work.
+    pub selection: Selection,
+}
+
 /// Something to be done in the world.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -123,6 +136,8 @@ pub enum Task {
     },
     /// Reads the work and stores it.
     Archive(ArchiveOrder),
+    /// Stores the workspace of a seat that goes on, unless it is as it was stored last.
+    Snapshot(SnapshotOrder),
     /// Reads a stored archive back.
     Verify {
         /// What should be there.

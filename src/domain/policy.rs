@@ -1,5 +1,9 @@
 //! Bounds and delays, each with its reason.
 
+/// Seconds between two snapshots of a seat in an exam, unless its template says otherwise.
+pub const AUTOSAVE_EXAM_S: u32 = 60;
+/// The same in a class.
+pub const AUTOSAVE_CLASS_S: u32 = 300;
 /// Most seats of one room: a Linux bridge has 1,024 ports, and one near that fails.
 pub const SEATS_PER_ROOM_MAX: u32 = 900;
 /// Longest lease, minutes: a week, so that a typing mistake does not hold a host for a year.

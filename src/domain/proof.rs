@@ -132,6 +132,9 @@ pub struct ArchiveClaim {
     pub extent: Extent,
 }
 
+/// Stands for a freeze epoch where nothing was frozen. The first freezing of a seat begins the epoch after it.
+pub const SNAPSHOT_EPOCH: u64 = 0;
+
 /// How a stored archive is proven.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -168,6 +171,13 @@ pub struct Readback {
 }
 
 impl ArchiveClaim {
+    /// Whether it is a snapshot, taken while the seat went on: it proves nothing about a later moment, and no warrant
+    /// is ever made of it.
+    #[must_use]
+    pub fn is_snapshot(&self) -> bool {
+        self.epoch == SNAPSHOT_EPOCH
+    }
+
     /// What was sent of a part; none when there was nothing of it.
     #[must_use]
     pub fn sent(&self, part: ArchivePart) -> Option<Stored> {

@@ -137,6 +137,8 @@ pub enum Change {
         /// When, Unix milliseconds.
         unix_ms: u64,
     },
+    /// Forgets a snapshot whose objects are gone. An archive of a frozen seat is never forgotten.
+    DropSnapshot(ArchiveId),
     /// Deletes the row of a seat of which nothing is left.
     EndSeat(SeatId),
     /// Adds a line to the audit trail.

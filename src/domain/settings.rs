@@ -174,6 +174,8 @@ pub struct LimitSettings {
     pub creations_in_flight: usize,
     /// Archives read at the same time.
     pub archives_in_flight: usize,
+    /// Snapshots of a seat that are kept; older ones make room.
+    pub snapshots_kept: usize,
 }
 
 /// How the board looks.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::ids::TemplateName;
+use super::policy::{AUTOSAVE_CLASS_S, AUTOSAVE_EXAM_S};
 
 /// Where a seat may connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,4 +89,17 @@ pub struct Template {
     /// What of the work is archived.
     #[serde(default)]
     pub archive: Selection,
+    /// Seconds between two snapshots of a running seat; 0 takes none, none means as the kind of room has it.
+    #[serde(default)]
+    pub autosave: Option<u32>,
+}
+
+impl Template {
+    /// Milliseconds between two snapshots of a seat; none when none are taken.
+    #[must_use]
+    pub fn autosave_ms(&self, exam: bool) -> Option<u64> {
+        let usual = if exam { AUTOSAVE_EXAM_S } else { AUTOSAVE_CLASS_S };
+        let seconds = self.autosave.unwrap_or(usual);
+        (seconds > 0).then(|| u64::from(seconds) * 1_000)
+    }
 }

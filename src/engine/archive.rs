@@ -24,24 +24,41 @@ impl World {
     pub(super) async fn archive(&self, order: ArchiveOrder, tell: Tell) -> Result<Yield, Fault> {
         let transfers = Arc::clone(&self.transfers);
         let _permit = transfers.acquire_owned().await.map_err(|_| cancelled())?;
-        let work = self.docker.work(&order.seat, order.session, Parts::All).await?;
-        let stored = Box::pin(self.store_work(&order, work, &tell)).await;
+        Box::pin(self.read_and_store(order, Parts::All, &tell))
+            .await
+            .map(Yield::Stored)
+    }
+
+    pub(super) async fn read_and_store(
+        &self,
+        order: ArchiveOrder,
+        parts: Parts,
+        tell: &Tell,
+    ) -> Result<ArchiveClaim, Fault> {
+        let work = self.docker.work(&order.seat, order.session, parts).await?;
+        let stored = Box::pin(self.store_work(&order, work, tell)).await;
         match stored {
-            Err(fault) if fault.code == FaultCode::Tangled => Box::pin(self.archive_untangled(order, &tell)).await,
+            Err(fault) if fault.code == FaultCode::Tangled => {
+                Box::pin(self.archive_untangled(order, parts, tell)).await
+            }
             stored => stored,
         }
-        .map(Yield::Stored)
     }
 
     /// A file that belongs to the work is another name of one that is left out, and the engine gives its content once:
     /// then nothing is left out.
-    async fn archive_untangled(&self, mut order: ArchiveOrder, tell: &Tell) -> Result<ArchiveClaim, Fault> {
+    async fn archive_untangled(
+        &self,
+        mut order: ArchiveOrder,
+        parts: Parts,
+        tell: &Tell,
+    ) -> Result<ArchiveClaim, Fault> {
         order.selection = Selection {
             include: Vec::new(),
             exclude: Vec::new(),
             ..order.selection
         };
-        let work = self.docker.work(&order.seat, order.session, Parts::All).await?;
+        let work = self.docker.work(&order.seat, order.session, parts).await?;
         Box::pin(self.store_work(&order, work, tell)).await
     }
 

@@ -12,6 +12,7 @@ mod perform;
 mod probe;
 mod queries;
 mod run;
+mod snapshot;
 mod stored;
 mod tasks;
 mod watch;

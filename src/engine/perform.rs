@@ -25,6 +25,7 @@ impl World {
             Task::Provision(order) => self.provision(&order, cancel).await,
             Task::Probe(order, seen) => or_cancelled(cancel, probe::until_ready(self.probe, &order, &seen)).await,
             Task::Archive(order) => or_cancelled(cancel, Box::pin(self.archive(order, tell))).await,
+            Task::Snapshot(order) => Box::pin(self.snapshot(order, cancel)).await,
             Task::Verify { claim, stillness } => {
                 let _permit = permit(&self.transfers, cancel).await?;
                 let verified = or_cancelled(cancel, self.archives.verify(claim, stillness)).await?;

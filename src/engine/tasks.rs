@@ -99,6 +99,7 @@ fn name(task: &Task) -> String {
         Task::Restart(seat, _) => format!("restart {seat}"),
         Task::Hold { seat, .. } => format!("hold {seat}"),
         Task::Archive(order) => format!("archive {} epoch {}", order.seat, order.epoch),
+        Task::Snapshot(order) => format!("snapshot {}", order.seat),
         Task::Verify { claim, .. } => format!("verify {} of {}", claim.id, claim.seat),
         Task::RemoveContainer(warrant) => format!("remove container {}", warrant.seat()),
         Task::RemoveVolume(warrant) => format!("remove volume {}", warrant.seat()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::snapshot::LastSaved;
 use crate::domain::settings::{LimitSettings, Probe};
 use crate::world::archive::Archives;
 use crate::world::docker::Docker;
@@ -12,6 +13,8 @@ use crate::world::ledger::Ledger;
 
 /// Workspaces removed at once, apart from other calls: each is read once more as a whole, which may take minutes.
 const REMOVALS_IN_FLIGHT: usize = 8;
+/// Snapshots at once: they are in no hurry, and leave the host to the students.
+const SNAPSHOTS_IN_FLIGHT: usize = 2;
 /// Freezings, starts and the like that run at once: beyond this the engine only queues them itself.
 const CALLS_IN_FLIGHT: usize = 8;
 
@@ -28,6 +31,9 @@ pub struct World {
     pub disk: Option<PathBuf>,
     /// When a seat counts as ready.
     pub probe: Probe,
+    pub(super) last_saved: LastSaved,
+    pub(super) snapshots_kept: usize,
+    pub(super) snapshots: Arc<Semaphore>,
     pub(super) creations: Arc<Semaphore>,
     pub(super) transfers: Arc<Semaphore>,
     pub(super) calls: Arc<Semaphore>,
@@ -51,6 +57,9 @@ impl World {
             archives,
             disk,
             probe,
+            last_saved: LastSaved::default(),
+            snapshots_kept: limits.snapshots_kept,
+            snapshots: Arc::new(Semaphore::new(SNAPSHOTS_IN_FLIGHT)),
             creations: Arc::new(Semaphore::new(limits.creations_in_flight)),
             transfers: Arc::new(Semaphore::new(limits.archives_in_flight)),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),

@@ -5,6 +5,7 @@
 //! The order is that of the engine's own archives: a directory, then what is in it by the bytes of the names.
 
 mod content;
+mod fingerprint;
 mod held;
 mod names;
 mod way;
@@ -16,6 +17,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 
 pub use content::Content;
+pub use fingerprint::fingerprint;
 
 use super::entry::{Entry, Kind};
 use held::{Held, Inode, Trouble};

@@ -6,6 +6,7 @@ mod named;
 mod restores;
 mod rig;
 mod setbacks;
+mod snapshots;
 
 use asks::{close, extend, freeze, kill, open, restart, thaw};
 use labtop::domain::command::{Command, Outcome};

@@ -20,6 +20,7 @@ pub fn names_of(task: &Task) -> Vec<RoomName> {
         | Task::Restart(seat, _)
         | Task::Hold { seat, .. }
         | Task::Archive(ArchiveOrder { seat, .. }) => vec![seat.room.clone()],
+        Task::Snapshot(order) => vec![order.seat.room.clone()],
         Task::Verify { claim, .. } => vec![claim.seat.room.clone()],
         Task::RemoveContainer(warrant) | Task::RemoveVolume(warrant) => vec![warrant.seat().room.clone()],
     }
@@ -29,7 +30,7 @@ fn names_in(change: &Change) -> Vec<RoomName> {
     match change {
         Change::PutRoom(row) => vec![row.name.clone()],
         Change::AddSeats(rows) => rows.iter().map(|row| row.id.room.clone()).collect(),
-        Change::SetEngine(_) | Change::CheckArchive { .. } => Vec::new(),
+        Change::SetEngine(_) | Change::CheckArchive { .. } | Change::DropSnapshot(_) => Vec::new(),
         Change::SetMade(seats) | Change::SetWanted { seats, .. } => seats.iter().map(|id| id.room.clone()).collect(),
         Change::SetDeadlines(ends) => ends.iter().map(|(id, _)| id.room.clone()).collect(),
         Change::SetClosing(id, _) | Change::EndSeat(id) => vec![id.room.clone()],

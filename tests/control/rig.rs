@@ -53,7 +53,7 @@ pub struct Rig {
     pub written: Vec<Change>,
     pub refuse_archives_of: Option<SeatId>,
     pub called_off: usize,
-    notices: Vec<String>,
+    pub notices: Vec<String>,
     rooms: BTreeMap<RoomName, RoomRecord>,
     seats: BTreeMap<SeatId, SeatRecord>,
     home: Option<String>,
@@ -332,7 +332,7 @@ impl Rig {
                     }
                 }
                 Change::SetEngine(id) => self.home = Some(id),
-                Change::AddArchive(..) | Change::CheckArchive { .. } | Change::Audit(_) => {}
+                Change::AddArchive(..) | Change::CheckArchive { .. } | Change::DropSnapshot(_) | Change::Audit(_) => {}
             }
         }
     }
@@ -354,7 +354,7 @@ impl Rig {
         self.see(seat, RunState::Running)
     }
 
-    fn perform(&mut self, task: Task) -> Result<Yield, Fault> {
+    pub fn perform(&mut self, task: Task) -> Result<Yield, Fault> {
         Ok(match task {
             Task::Write(changes) => {
                 self.apply(changes);
@@ -419,7 +419,7 @@ impl Rig {
                 self.world.volumes.retain(|v| v.seat != *warrant.seat());
                 Yield::Nothing
             }
-            Task::Preflight { .. } | Task::Reap(_) => Yield::Nothing,
+            Task::Preflight { .. } | Task::Snapshot(_) | Task::Reap(_) => Yield::Nothing,
         })
     }
 }
@@ -473,6 +473,7 @@ fn rules() -> Rules {
         read_only: false,
         runtime: None,
         archive: Selection::default(),
+        autosave: None,
     };
     Rules {
         default_template: template.name.clone(),

@@ -58,7 +58,7 @@ impl Ledger {
                     row.closing = closing;
                 }
             }
-            Change::CheckArchive { .. } => {}
+            Change::CheckArchive { .. } | Change::DropSnapshot(_) => {}
             Change::AddArchive(claim, _) => {
                 self.archives.retain(|a| a.id != claim.id);
                 self.archives.push(claim);

@@ -187,6 +187,7 @@ fn rules() -> Rules {
         read_only: false,
         runtime: None,
         archive: Selection::default(),
+        autosave: None,
     };
     Rules {
         default_template: template.name.clone(),

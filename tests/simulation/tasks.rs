@@ -89,11 +89,15 @@ impl World {
             Task::Archive(ArchiveOrder {
                 seat, session, epoch, ..
             }) => self.archive(job, &seat, session, epoch),
+            Task::Snapshot(_) => self.snapshot(job),
             Task::Verify { claim, stillness } => Some(self.verify(claim, stillness)),
             Task::RemoveContainer(warrant) => self.remove_container(job, &warrant),
             Task::RemoveVolume(warrant) => {
                 let discard = matches!(warrant, Warrant::Discard(_));
                 let key = (warrant.seat().clone(), warrant.session());
+                if self.is_being_saved(&key.0) {
+                    return Some(Err(Fault::new(FaultCode::Engine, "the volume is in use")));
+                }
                 Some(self.call(Deed::RemoveVolume(key, discard)).map(|()| Yield::Nothing))
             }
             Task::Reap(id) => Some(self.reap(&id)),
@@ -227,6 +231,23 @@ impl World {
         Some(self.store_object(seat, session, epoch, object))
     }
 
+    /// What it stores proves nothing, so that only its hold on the workspace matters here.
+    fn snapshot(&mut self, job: &mut Job) -> Turn {
+        if job.stage == 0 {
+            let carrier = self.docker.fresh_id();
+            self.docker.carriers.insert(carrier.clone());
+            job.carrier = Some(carrier);
+            return None;
+        }
+        self.clean_up(job);
+        Some(self.whim("the store is away").map(|()| Yield::Nothing))
+    }
+
+    fn is_being_saved(&self, seat: &SeatId) -> bool {
+        let saves = |task: &Task| matches!(task, Task::Snapshot(order) if order.seat == *seat);
+        self.jobs.values().any(|job| saves(&job.task) && job.carrier.is_some())
+    }
+
     fn store_object(&mut self, seat: &SeatId, session: u64, epoch: u64, object: Object) -> Result<Yield, Fault> {
         self.docker.next_id += 1;
         let id: labtop::domain::ids::ArchiveId = format!("arc-{}", self.docker.next_id).parse().unwrap();
@@ -342,6 +363,11 @@ impl World {
 fn is_cancellable(task: &Task) -> bool {
     matches!(
         task,
-        Task::Provision(_) | Task::Probe(..) | Task::Archive(_) | Task::Verify { .. } | Task::Preflight { .. }
+        Task::Provision(_)
+            | Task::Probe(..)
+            | Task::Archive(_)
+            | Task::Snapshot(_)
+            | Task::Verify { .. }
+            | Task::Preflight { .. }
     )
 }

@@ -133,6 +133,7 @@ impl Lab {
             read_only: false,
             runtime: None,
             archive: Selection::default(),
+            autosave: None,
         }
     }
 
@@ -172,7 +173,7 @@ impl Lab {
         let seat = self.seat(student);
         let work = self.docker.work(&seat, SESSION, Parts::All).await.unwrap();
         let (to, supply) = mpsc::channel(1);
-        let (digests, supplied) = tokio::join!(digest(&seat, &selection, supply), work.supply(&selection, to));
+        let (digests, supplied) = tokio::join!(digest(&seat, &selection, false, supply), work.supply(&selection, to));
         supplied.unwrap();
         let (content_digest, elsewhere_digest) = digests.unwrap();
         let claim = ArchiveClaim {

@@ -39,6 +39,7 @@ impl Control {
             Doing::FailOpen(changes) => self.fail_open_done(changes, result),
             Doing::Seat(id, step) => self.step_done(&id, step, result),
             Doing::Urgent(id, step) => self.urgent_done(&id, step, result),
+            Doing::Snapshot(id) => self.snapshot_done(&id, result),
             Doing::Closing(id, closing) => self.closing_written(&id, closing, result),
             Doing::End(id) => self.seat_ended(&id, result),
             Doing::Network(room, made) => self.network_done(&room, made, result),

@@ -12,6 +12,7 @@ mod leases;
 mod listing;
 mod rooms;
 mod seats;
+mod snapshots;
 mod state;
 mod tickets;
 mod view;
@@ -218,6 +219,7 @@ impl Control {
         for id in self.seats.keys().cloned().collect::<Vec<_>>() {
             self.plan_seat(&id);
         }
+        self.plan_snapshots();
     }
 
     /// Starts a task and remembers what its answer is for.

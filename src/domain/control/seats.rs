@@ -17,6 +17,10 @@ impl Control {
         let Some(seat) = self.seats.get(id) else { return };
         let step = next(&seat.view());
         let beside = is_urgent(step) && seat.urgent.is_none();
+        if step == Step::RemoveVolume && seat.saving.is_under_way() {
+            // It was called off, and holds the workspace for a moment.
+            return;
+        }
         let (unseen, stamp) = (seat.container.is_none() && !seat.looked, seat.stamp);
         if let Some((_, running)) = seat.main {
             if is_overtaken(running, seat) {

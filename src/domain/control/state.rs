@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::snapshots::Saving;
 use crate::domain::command::{Command, ProgressReport};
 use crate::domain::effect::{OpId, TicketId};
 use crate::domain::fault::Fault;
@@ -28,6 +29,8 @@ pub(super) enum Doing {
     Seat(SeatId, Step),
     /// A kill or freeze beside a step.
     Urgent(SeatId, Step),
+    /// A snapshot of a seat.
+    Snapshot(SeatId),
     /// A step of a closing, being written.
     Closing(SeatId, Closing),
     /// The deletion of a seat's row.
@@ -211,6 +214,7 @@ pub(super) struct Seat {
     pub main: Option<(OpId, Step)>,
     pub urgent: Option<(OpId, Step)>,
     pub called_off: bool,
+    pub saving: Saving,
     /// Whether its container is being removed by an order to give its work up, which may be taken back meanwhile.
     pub given_up: bool,
     /// Whether something ran in it since the last hold began.
@@ -262,6 +266,7 @@ impl Seat {
             main: None,
             urgent: None,
             called_off: false,
+            saving: Saving::default(),
             given_up: false,
             disturbed: false,
             looked: false,
@@ -392,7 +397,7 @@ impl Seat {
 }
 
 /// A number that stands for a name, to spread delays (FNV-1a).
-fn salt(name: &str) -> u64 {
+pub(super) fn salt(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| {
         (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
     })

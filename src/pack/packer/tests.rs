@@ -57,6 +57,7 @@ fn orders(exclude: &[&str], max_bytes: u64) -> Orders {
         selector: Selector::new(&selection).unwrap(),
         max_bytes,
         progress: Arc::default(),
+        running: false,
         wanted: Box::new(|| true),
     }
 }

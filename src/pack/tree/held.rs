@@ -144,6 +144,10 @@ impl Held {
         (told.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(told.stx_mnt_id)
     }
 
+    pub(super) fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
     pub(super) fn into_parts(self) -> (OwnedFd, Stat) {
         (self.fd, self.stat)
     }

@@ -4,6 +4,7 @@ mod content;
 mod ground;
 mod limits;
 mod meddling;
+mod prints;
 mod round_trip;
 
 use std::ffi::OsStr;

@@ -65,12 +65,10 @@ impl Archives {
     }
 
     /// Takes away what an attempt left, as well as it can; what cannot be reached now is taken by a later tidying.
-    pub(super) async fn abandon(&self, seat: &SeatId, id: &ArchiveId) {
-        for part in PARTS {
-            if let Err(fault) = self.store.remove(&part_key(seat, id, part)).await {
-                tracing::debug!(%fault, archive = %id, "an attempt stays in the store for now");
-                return;
-            }
+    pub async fn abandon(&self, seat: &SeatId, id: &ArchiveId) {
+        if let Err(fault) = self.remove(seat, id).await {
+            tracing::debug!(%fault, archive = %id, "an attempt stays in the store for now");
+            return;
         }
         let _ = fs::remove_file(self.note(id));
     }
@@ -84,6 +82,22 @@ impl Archives {
                 self.abandon(seat, &attempt.id).await;
             }
         }
+    }
+
+    /// A snapshot is in the ledger. Attempts at archives of the seat stay: one may be all that there is of a later moment.
+    pub fn settled(&self, recorded: &ArchiveId) {
+        let _ = fs::remove_file(self.note(recorded));
+    }
+
+    /// Removes the objects of a snapshot that is old, or of an attempt; what makes it whole goes first.
+    ///
+    /// # Errors
+    /// When the store fails; the rest can be removed later.
+    pub async fn remove(&self, seat: &SeatId, id: &ArchiveId) -> Result<(), Fault> {
+        for part in PARTS {
+            self.store.remove(&part_key(seat, id, part)).await?;
+        }
+        Ok(())
     }
 
     /// At the start of an agent: forgets the notes of archives that the ledger has, and takes away what is not whole.

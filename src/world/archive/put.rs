@@ -14,7 +14,7 @@ use super::{Archives, Draft, Piece, Source, Supply, trouble};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::SeatId;
 use crate::domain::names::{ArchivePart, part_key};
-use crate::domain::proof::{ArchiveClaim, Extent, Stored};
+use crate::domain::proof::{ArchiveClaim, Extent, SNAPSHOT_EPOCH, Stored};
 use crate::domain::template::Selection;
 use crate::pack::manifest::{self, Head};
 use crate::pack::packer::{Orders, PackError, Packed, Packer};
@@ -97,7 +97,8 @@ impl Archives {
         let key = part_key(&draft.seat, &draft.id, ArchivePart::Workspace);
         let spool = self.spool()?;
         let compression = self.manner.compression;
-        let orders = orders(&draft.selection, progress)?;
+        let mut orders = orders(&draft.selection, progress)?;
+        orders.running = draft.epoch == SNAPSHOT_EPOCH;
         let seat = draft.seat.clone();
         let work = move |out: &mut dyn Write| {
             let failed = Arc::default();
@@ -162,21 +163,25 @@ fn orders(selection: &Selection, progress: Arc<AtomicU64>) -> Result<Orders, Fau
         selector,
         max_bytes: selection.max_bytes,
         progress,
+        running: false,
         // The store's own writer fails when nobody waits any more.
         wanted: Box::new(|| true),
     })
 }
 
-/// The digests that an archive of this work would have, of the workspace and of what changed elsewhere.
+/// The digests that an archive of this work would have, of the workspace and of what changed elsewhere. `running` tells
+/// whether the work goes on meanwhile.
 ///
 /// # Errors
 /// As [`Archives::put`], but for the store.
 pub async fn digest(
     seat: &SeatId,
     selection: &Selection,
+    running: bool,
     supply: mpsc::Receiver<Supply>,
 ) -> Result<(String, Option<String>), Fault> {
     let (mut orders, seat) = (orders(selection, Arc::default())?, seat.clone());
+    orders.running = running;
     let waited = Arc::new(());
     let waits = Arc::downgrade(&waited);
     orders.wanted = Box::new(move || waits.strong_count() > 0);

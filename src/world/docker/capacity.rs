@@ -125,6 +125,7 @@ mod tests {
             read_only: false,
             runtime: Some("runc".into()),
             archive: Selection::default(),
+            autosave: None,
         }
     }
 

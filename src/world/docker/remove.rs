@@ -3,6 +3,8 @@
 //! Invariant 1 ends here: a container goes only if it provably did not run since the evidence of its warrant was
 //! taken; anything doubtful is [`FaultCode::Thawed`] and leaves the workspace. No call here is forced.
 
+use std::time::Duration;
+
 use bollard::query_parameters::{InspectContainerOptions, RemoveContainerOptions, RemoveVolumeOptions};
 use tokio::sync::mpsc;
 
@@ -18,6 +20,10 @@ use crate::domain::names::Kind;
 use crate::domain::proof::{Discard, Stillness, VerifiedArchive, Warrant};
 use crate::domain::seen::{ContainerSeen, RunState};
 use crate::world::archive::digest;
+
+/// A carrier of a reading that was called off may be on its way out: so often, and so long in between, it is looked again.
+const IN_USE_LOOKS: usize = 10;
+const IN_USE_WAIT: Duration = Duration::from_millis(300);
 
 impl Docker {
     /// Removes a seat's container, never its workspace. With a verified archive the container must still be as the
@@ -101,7 +107,10 @@ impl Docker {
         let selection = &claim.extent.selection;
         let work = self.work(&claim.seat, claim.session, parts).await?;
         let (to, supply) = mpsc::channel(1);
-        let (digest, supplied) = tokio::join!(digest(&claim.seat, selection, supply), work.supply(selection, to));
+        let (digest, supplied) = tokio::join!(
+            digest(&claim.seat, selection, false, supply),
+            work.supply(selection, to)
+        );
         if let Err(fault) = supplied {
             tracing::warn!(%fault, "a carrier is left for the next list");
         }
@@ -193,13 +202,15 @@ impl Docker {
             self.unchanged(archive).await?;
         }
         let name = self.inner.names.volume(seat, session);
-        let call = self.client()?.remove_volume(&name, None::<RemoveVolumeOptions>);
-        match self.change(format!("removing the workspace of {seat}"), call).await {
-            Err(trouble) if trouble.is_conflict() => {
-                Err(trouble.fault.hint(format!("See `docker ps -a --filter volume={name}`")))
+        for _ in 0..IN_USE_LOOKS {
+            let call = self.client()?.remove_volume(&name, None::<RemoveVolumeOptions>);
+            match self.change(format!("removing the workspace of {seat}"), call).await {
+                Err(trouble) if trouble.is_conflict() => tokio::time::sleep(IN_USE_WAIT).await,
+                result => return result.or_gone().map(drop),
             }
-            result => result.or_gone().map(drop),
         }
+        let text = format!("removing the workspace of {seat}: something uses it");
+        Err(Fault::new(FaultCode::Engine, text).hint(format!("See `docker ps -a --filter volume={name}`")))
     }
 
     /// Whether the seat's workspace exists.

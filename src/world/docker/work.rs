@@ -22,7 +22,8 @@ use crate::domain::ids::{ContainerId, SeatId};
 use crate::domain::template::Selection;
 use crate::world::archive::{PIECES, Piece, Source, Supply};
 
-use crate::pack::rules::Part;
+use crate::pack::rules::{Part, Selector};
+use crate::pack::tree::fingerprint;
 
 /// A seat's work that is about to be read. Its carrier keeps the workspace from being removed meanwhile.
 pub struct Work {
@@ -101,6 +102,26 @@ impl Docker {
         }
         let volume = client.inspect_volume(&name).await.ok()?;
         place_of(&volume, &root)
+    }
+
+    /// Stands for a workspace as it is now, found out without opening a file; none when it lies elsewhere, or it could
+    /// not be told.
+    pub async fn fingerprint(
+        &self,
+        seat: &SeatId,
+        session: u64,
+        container: &ContainerId,
+        selection: &Selection,
+    ) -> Option<[u8; 32]> {
+        let place = self.workspace_here(seat, session, container.as_str()).await?;
+        let tree = open_tree(&place)?;
+        let selector = Selector::new(selection).ok()?;
+        let skip = move |path: &[u8], is_directory| selector.left_out(Part::Workspace, path, is_directory).is_some();
+        let told = tokio::task::spawn_blocking(move || fingerprint(tree, &skip))
+            .await
+            .ok()?;
+        told.inspect_err(|error| tracing::debug!(%error, %seat, "a workspace has no fingerprint now"))
+            .ok()
     }
 
     /// The whole log of a container; what cannot be read of it is told in its place.

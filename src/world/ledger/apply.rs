@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::rows::{room_wanted, seat_wanted, verify_mode};
 use crate::domain::ids::{ArchiveId, SeatId};
-use crate::domain::proof::{ArchiveClaim, VerifyMode};
+use crate::domain::proof::{ArchiveClaim, SNAPSHOT_EPOCH, VerifyMode};
 use crate::domain::record::{AuditEntry, Change, Closing, RoomRecord, SeatRecord, Wanted};
 
 /// Makes the changes of one write; the caller sees to it that they hold together.
@@ -29,6 +29,7 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::SetClosing(seat, closing) => set_closing(db, seat, closing),
         Change::AddArchive(claim, mode) => add_archive(db, claim, *mode),
         Change::CheckArchive { id, good, unix_ms } => check_archive(db, id, *good, *unix_ms),
+        Change::DropSnapshot(id) => drop_snapshot(db, id),
         Change::EndSeat(seat) => end_seat(db, seat),
         Change::Audit(entry) => add_audit(db, entry),
         Change::SetEngine(id) => run(db, "UPDATE meta SET engine = ?1", params![id]),
@@ -138,6 +139,14 @@ fn check_archive(db: &Connection, id: &ArchiveId, good: bool, unix_ms: u64) -> r
     )
 }
 
+fn drop_snapshot(db: &Connection, id: &ArchiveId) -> rusqlite::Result<()> {
+    run(
+        db,
+        "DELETE FROM archives WHERE id = ?1 AND epoch = ?2",
+        params![id.as_str(), number(SNAPSHOT_EPOCH)?],
+    )
+}
+
 fn add_archive(db: &Connection, claim: &ArchiveClaim, mode: VerifyMode) -> rusqlite::Result<()> {
     run(
         db,
@@ -191,7 +200,7 @@ fn run(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result<()
 }
 
 /// SQLite's integers have 63 bits; a larger number is refused instead of turning negative.
-fn number(value: u64) -> rusqlite::Result<i64> {
+pub(super) fn number(value: u64) -> rusqlite::Result<i64> {
     i64::try_from(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 

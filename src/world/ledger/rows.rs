@@ -1,13 +1,14 @@
 //! Rows read back into the domain's words. Whatever does not fit them is an error, never a guess.
 
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::AuditRow;
-use crate::domain::command::ArchiveRow;
+use super::apply::number;
+use crate::domain::command::{ArchiveKind, ArchiveRow};
 use crate::domain::ids::{ArchiveId, RoomName, SeatId};
-use crate::domain::proof::{ArchiveClaim, Extent, VerifyMode};
+use crate::domain::proof::{ArchiveClaim, Extent, SNAPSHOT_EPOCH, VerifyMode};
 use crate::domain::record::{AuditEntry, Closing, LedgerState, RoomRecord, RoomWanted, SeatRecord, Wanted};
 
 /// How the ledger writes what a room should be.
@@ -61,6 +62,17 @@ pub(super) fn archives(db: &Connection, room: Option<&RoomName>) -> rusqlite::Re
 pub(super) fn claim(db: &Connection, id: &ArchiveId) -> rusqlite::Result<Option<ArchiveClaim>> {
     let mut rows = db.prepare("SELECT * FROM archives WHERE id = ?1")?;
     rows.query_row([id.as_str()], claim_row).optional()
+}
+
+/// The snapshots of a seat in one opening of its room, newest first.
+pub(super) fn snapshots(db: &Connection, seat: &SeatId, session: u64) -> rusqlite::Result<Vec<ArchiveId>> {
+    let mut rows = db.prepare(
+        "SELECT id FROM archives WHERE room = ?1 AND student = ?2 AND session = ?3 AND epoch = ?4
+         ORDER BY created_unix_ms DESC, id DESC",
+    )?;
+    let (session, epoch) = (number(session)?, number(SNAPSHOT_EPOCH)?);
+    let values = params![seat.room.as_str(), seat.student.as_str(), session, epoch];
+    rows.query_map(values, |row| id(row, "id"))?.collect()
 }
 
 fn claim_row(row: &Row<'_>) -> rusqlite::Result<ArchiveClaim> {
@@ -132,6 +144,11 @@ fn archive(row: &Row<'_>) -> rusqlite::Result<ArchiveRow> {
         left_out: extent.left_out,
         torn: extent.torn,
         verify: word(row, "verify", &[VerifyMode::Full, VerifyMode::Checksum], verify_mode)?,
+        kind: if count(row, "epoch")? == SNAPSHOT_EPOCH {
+            ArchiveKind::Snapshot
+        } else {
+            ArchiveKind::Archive
+        },
     })
 }
 

@@ -1,0 +1,87 @@
+//! Whether anything changed: a digest of what the file system tells of a tree, for which no file is opened.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::Stat;
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+
+use super::super::entry::{Kind, shown};
+use super::held::Trouble;
+use super::way::{Step, Way};
+
+/// Stands where a directory ends; no name is as long.
+const END: u64 = u64::MAX;
+
+/// A digest of what the file system tells of everything below `root`, without opening a file: two equal ones mean that
+/// nothing changed in between, however deep. What `skip` names (path below the root, whether it is a directory) does not
+/// count, and is not entered.
+///
+/// It sees a change when the file system gives it another moment than the one before. A kernel that counts them roughly
+/// (before Linux 6.13) does so every few milliseconds.
+///
+/// # Errors
+/// When a directory cannot be read, or is moved away meanwhile: nothing can be said then.
+pub fn fingerprint(root: OwnedFd, skip: &dyn Fn(&[u8], bool) -> bool) -> io::Result<[u8; 32]> {
+    let (mut way, root) = Way::new(root, b"").map_err(|trouble| untold(b"", trouble))?;
+    let mut hash = Sha256::new();
+    // A directory is noted before it is listed: whatever happens to it later shows in the next digest.
+    note(&mut hash, b"", root.stat());
+    way.enter(root).map_err(|trouble| untold(b"", trouble))?;
+    loop {
+        match way.step().map_err(|trouble| untold(way.path(), trouble))? {
+            Step::End => return Ok(hash.finalize().into()),
+            Step::Left => hash.update(END.to_le_bytes()),
+            Step::Lost(path) => return Err(untold(&way.path()[..path], Errno::NOENT.into())),
+            Step::Name => look(&mut way, &mut hash, skip)?,
+        }
+    }
+}
+
+fn look(way: &mut Way, hash: &mut Sha256, skip: &dyn Fn(&[u8], bool) -> bool) -> io::Result<()> {
+    let held = match way.hold() {
+        // Its directory's moment tells that it went.
+        Err(Trouble::Missed(Errno::NOENT)) => return Ok(()),
+        held => held.map_err(|trouble| untold(way.path(), trouble))?,
+    };
+    let is_directory = held.kind() == Kind::Directory;
+    if skip(below(way.path()), is_directory) {
+        return Ok(());
+    }
+    note(hash, way.name(), held.stat());
+    if is_directory && !way.is_elsewhere(&held) {
+        way.enter(held).map_err(|trouble| untold(way.path(), trouble))?;
+    }
+    Ok(())
+}
+
+/// The path without the slash that follows the root's empty name.
+fn below(path: &[u8]) -> &[u8] {
+    path.strip_prefix(b"/").unwrap_or(path)
+}
+
+fn untold(path: &[u8], trouble: Trouble) -> io::Error {
+    match trouble.words() {
+        Ok(why) => io::Error::other(format!("/{} {why}", shown(below(path)))),
+        Err(error) => error,
+    }
+}
+
+fn note(hash: &mut Sha256, name: &[u8], stat: &Stat) {
+    hash.update((name.len() as u64).to_le_bytes());
+    hash.update(name);
+    for number in [
+        i128::from(stat.st_ino),
+        i128::from(stat.st_mode),
+        i128::from(stat.st_uid),
+        i128::from(stat.st_gid),
+        i128::from(stat.st_size),
+        i128::from(stat.st_mtime),
+        i128::from(stat.st_mtime_nsec),
+        i128::from(stat.st_ctime),
+        i128::from(stat.st_ctime_nsec),
+    ] {
+        hash.update(number.to_le_bytes());
+    }
+}

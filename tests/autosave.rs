@@ -1,0 +1,148 @@
+//! Seats that go on are saved meanwhile, by the real binary: what a dead host costs is bounded.
+
+mod lab;
+
+use lab::{Lab, docker, file_in, until};
+use serde_json::Value;
+
+/// Seats that are saved every second, two snapshots of each kept, and do what their student's name says.
+const CONFIG: &str = r#"
+default_template = "lab"
+[limits]
+snapshots_kept = 2
+[templates.lab]
+image = "labtop-demo:latest"
+command = ["/bin/sh", "-c", """
+[ -e id.txt ] || echo "work of $LABTOP_STUDENT" > id.txt
+case $LABTOP_STUDENT in
+  idle) ;;
+  busy) (i=0; while sleep 0.2; do i=$((i+1)); echo $i > count; done) & ;;
+  wild) (while :; do mkdir -p a/b; : > a/b/c; rm -r a; done) & (while :; do dd if=/dev/urandom of=big bs=64k count=64 2>/dev/null; done) & ;;
+esac
+exec /bin/busybox httpd -f -p 8080 -h /workspace
+"""]
+port = 8080
+memory = "64MiB"
+cpus = 0.5
+pids = 64
+network = "closed"
+autosave = 1
+"#;
+
+fn snapshots(lab: &Lab, student: &str) -> Vec<Value> {
+    let rows = lab.run(&["archive", "ls", "--json"]).expect(0).json();
+    let mine = |row: &&Value| row["student"] == student && row["kind"] == "snapshot";
+    rows.as_array().unwrap().iter().filter(mine).cloned().collect()
+}
+
+fn newest(lab: &Lab, student: &str) -> Option<Value> {
+    snapshots(lab, student).pop()
+}
+
+/// The id of a snapshot that is newer than that.
+fn next(lab: &Lab, student: &str, than: &Value) -> Value {
+    until("a newer snapshot", || {
+        newest(lab, student).filter(|row| row["id"] != than["id"])
+    })
+}
+
+#[test]
+fn what_changes_is_saved_and_what_does_not_costs_nothing() {
+    let lab = Lab::with_config(CONFIG);
+    lab.run(&["room", "open", "a", "--students", "idle,busy"]).expect(0);
+    let first = until("the first snapshot", || newest(&lab, "busy"));
+    let idle = until("the first snapshot", || newest(&lab, "idle"));
+    assert_eq!((&idle["verified"], &idle["torn"]), (&true.into(), &0.into()));
+    let path = |row: &Value| lab.archives().join(row["key"].as_str().unwrap());
+    assert_eq!(file_in(&path(&idle), "id.txt"), "work of idle\n");
+
+    let mut last = first.clone();
+    for _ in 0..4 {
+        last = next(&lab, "busy", &last);
+    }
+    // As many moments to save the idle one have passed.
+    assert_eq!(snapshots(&lab, "idle"), std::slice::from_ref(&idle));
+    until("old ones make room", || {
+        (snapshots(&lab, "busy").len() == 2).then_some(())
+    });
+    assert!(!path(&first).exists(), "its objects are gone with it");
+    lab.run(&["archive", "verify", "--all"]).expect(0);
+
+    // What they hold is no reason to remove anything: the closing makes archives of its own.
+    lab.run(&["room", "close", "a"]).expect(0);
+    assert_eq!(lab.left_on_engine(), Vec::<String>::new());
+    let rows = lab.run(&["archive", "ls", "--json"]).expect(0).json();
+    let closed: Vec<_> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["kind"] == "archive")
+        .collect();
+    assert_eq!(closed.len(), 2);
+    assert!(path(&idle).exists());
+    lab.run(&["archive", "verify", "--all"]).expect(0);
+}
+
+#[test]
+fn files_that_change_vanish_and_grow_meanwhile_are_marked_and_end_nothing() {
+    let lab = Lab::with_config(CONFIG);
+    lab.run(&["room", "open", "a", "--students", "wild"]).expect(0);
+    let torn = until("one of them is torn", || {
+        snapshots(&lab, "wild")
+            .into_iter()
+            .find(|row| row["torn"].as_u64() > Some(0))
+    });
+    let list = lab.run(&["archive", "show", torn["id"].as_str().unwrap()]);
+    // It may have made room for a newer one by now.
+    if list.code == 0 {
+        assert!(
+            list.stdout.contains("workspace/big  (changed while it was read)"),
+            "{}",
+            list.stdout
+        );
+    }
+    lab.run(&["room", "close", "a"]).expect(0);
+    assert_eq!(lab.left_on_engine(), Vec::<String>::new());
+}
+
+#[test]
+fn a_host_that_lost_everything_gives_back_what_was_saved_last() {
+    let lab = Lab::with_config(CONFIG);
+    lab.run(&["room", "open", "a", "--students", "idle"]).expect(0);
+    let saved = until("a snapshot", || newest(&lab, "idle"));
+    lab.kill_agent();
+    for thing in lab.left_on_engine() {
+        let (kind, id) = thing.split_once(' ').unwrap();
+        match kind {
+            "container" => docker(&["rm", "-f", id]),
+            "volume" => docker(&["volume", "rm", "-f", id]),
+            _ => String::new(),
+        };
+    }
+    let told = lab.run(&["room", "close", "a"]).expect(5);
+    assert!(told.stderr.contains("earlier archives"), "{}", told.stderr);
+    let id = saved["id"].as_str().unwrap();
+    lab.run(&["archive", "restore", id, "--to", "b/idle"]).expect(0);
+    lab.run(&["room", "close", "b"]).expect(0);
+    let archived = lab
+        .archived("b")
+        .into_iter()
+        .find(|(student, _)| student == "idle")
+        .unwrap();
+    assert_eq!(file_in(&archived.1, "id.txt"), "work of idle\n");
+}
+
+#[test]
+fn a_seat_may_be_saved_never() {
+    let lab = Lab::with_config(&CONFIG.replace("autosave = 1", "autosave = 0"));
+    lab.run(&["room", "open", "a", "--students", "busy"]).expect(0);
+    lab.run(&["room", "close", "a"]).expect(0);
+    assert_eq!(snapshots(&lab, "busy"), Vec::<Value>::new());
+    let wrong = Lab::with_config(&CONFIG.replace("autosave = 1", "autosave = 86401"));
+    let told = wrong.run(&["config", "check"]).expect(2);
+    assert!(
+        told.stderr.contains("autosave") && told.stderr.contains("86400"),
+        "{}",
+        told.stderr
+    );
+}

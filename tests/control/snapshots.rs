@@ -1,0 +1,89 @@
+//! Snapshots of seats that go on.
+
+use labtop::domain::effect::{Fact, Task};
+use labtop::domain::fault::{Fault, FaultCode};
+
+use crate::asks::close;
+use crate::rig::Rig;
+
+/// Longer than a class waits between two snapshots.
+const LONG_MS: u64 = 301_000;
+
+fn saves(task: &Task) -> bool {
+    matches!(task, Task::Snapshot(_))
+}
+
+fn count(rig: &Rig) -> usize {
+    rig.begun.iter().filter(|task| saves(task)).count()
+}
+
+/// A room whose seats are being saved for the first time.
+fn being_saved(seats: u32) -> Rig {
+    let mut rig = Rig::with_room("a", seats);
+    rig.pass(1_000);
+    assert_eq!(count(&rig), 0, "nobody has worked yet");
+    rig.pass(LONG_MS);
+    assert_eq!(count(&rig), seats as usize);
+    rig
+}
+
+#[test]
+fn each_seat_is_saved_once_in_every_interval() {
+    let mut rig = being_saved(3);
+    rig.pass(LONG_MS);
+    assert_eq!(count(&rig), 3, "one that is not done is not begun again");
+    rig.settle();
+    rig.pass(LONG_MS);
+    assert_eq!(count(&rig), 6);
+}
+
+#[test]
+fn the_first_times_of_a_room_are_spread() {
+    let mut rig = Rig::with_room("a", 20);
+    rig.pass(1_000);
+    rig.pass(220_000);
+    let soon = count(&rig);
+    assert!(soon > 0 && soon < 20, "{soon}");
+}
+
+#[test]
+fn a_closing_calls_it_off_and_waits_with_the_workspace_alone() {
+    let mut rig = being_saved(1);
+    rig.ask(close("a", false));
+    // Everything but the snapshot, which does not end.
+    while let Some(at) = rig.open.iter().position(|(_, task)| !saves(task)) {
+        let (op, task) = rig.open.remove(at);
+        let result = rig.perform(task);
+        rig.tell(Fact::Done(op, result));
+    }
+    assert_eq!(rig.called_off, 1);
+    assert!(rig.world.containers.is_empty() && !rig.world.volumes.is_empty());
+    rig.done_first(saves, Err(Fault::new(FaultCode::Cancelled, "called off")));
+    rig.settle();
+    assert!(rig.is_bare());
+}
+
+#[test]
+fn a_store_that_is_away_is_told_of_once() {
+    let mut rig = being_saved(3);
+    let away = || Err(Fault::new(FaultCode::Store, "the store is away"));
+    for _ in 0..3 {
+        rig.done_first(saves, away());
+    }
+    let told = rig
+        .notices
+        .iter()
+        .filter(|text| text.contains("could not be saved"))
+        .count();
+    assert_eq!(told, 1, "{:?}", rig.notices);
+    rig.pass(LONG_MS);
+    rig.settle();
+    rig.pass(LONG_MS);
+    rig.done_first(saves, away());
+    let told = rig
+        .notices
+        .iter()
+        .filter(|text| text.contains("could not be saved"))
+        .count();
+    assert_eq!(told, 2);
+}
