@@ -1,8 +1,10 @@
 //! Seats that go on are saved meanwhile, by the real binary: what a dead host costs is bounded.
 
 mod lab;
+mod relay;
 
 use lab::{Lab, docker, file_in, until};
+use relay::Relay;
 use serde_json::Value;
 
 /// Seats that are saved every second, two snapshots of each kept, and do what their student's name says.
@@ -81,6 +83,23 @@ fn what_changes_is_saved_and_what_does_not_costs_nothing() {
     assert_eq!(closed.len(), 2);
     assert!(path(&idle).exists());
     lab.run(&["archive", "verify", "--all"]).expect(0);
+}
+
+#[test]
+fn an_engine_on_another_host_is_read_and_nothing_is_sent_twice() {
+    let relay = Relay::start();
+    let (head, rest) = CONFIG.split_once("[templates.lab]").unwrap();
+    let config = format!("{head}[docker]\nhost = \"{}\"\n[templates.lab]{rest}", relay.host());
+    let lab = Lab::with_config(&config);
+    lab.run(&["room", "open", "a", "--students", "idle,busy"]).expect(0);
+    let idle = until("the first snapshot", || newest(&lab, "idle"));
+    let mut last = until("the first snapshot", || newest(&lab, "busy"));
+    for _ in 0..3 {
+        last = next(&lab, "busy", &last);
+    }
+    assert_eq!(snapshots(&lab, "idle"), std::slice::from_ref(&idle));
+    lab.run(&["room", "close", "a"]).expect(0);
+    assert_eq!(lab.left_on_engine(), Vec::<String>::new());
 }
 
 #[test]
