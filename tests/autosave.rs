@@ -154,8 +154,12 @@ fn a_host_that_lost_everything_gives_back_what_was_saved_last() {
 #[test]
 fn a_seat_may_be_saved_never() {
     let lab = Lab::with_config(&CONFIG.replace("autosave = 1", "autosave = 0"));
-    lab.run(&["room", "open", "a", "--students", "busy"]).expect(0);
+    lab.run(&["room", "open", "a", "--students", "busy,idle"]).expect(0);
+    // Unless somebody asks for it.
+    lab.run(&["room", "snapshot", "a", "--student", "idle"]).expect(0);
+    assert_eq!(snapshots(&lab, "idle").len(), 1);
     lab.run(&["room", "close", "a"]).expect(0);
+    lab.run(&["room", "snapshot", "a"]).expect(1);
     assert_eq!(snapshots(&lab, "busy"), Vec::<Value>::new());
     let wrong = Lab::with_config(&CONFIG.replace("autosave = 1", "autosave = 86401"));
     let told = wrong.run(&["config", "check"]).expect(2);

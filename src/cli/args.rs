@@ -255,6 +255,8 @@ pub enum RoomVerb {
     Freeze(ScopeArgs),
     /// Let frozen programs run again.
     Thaw(ScopeArgs),
+    /// Save the workspaces of a room, or of one student, now; they go on meanwhile.
+    Snapshot(ScopeArgs),
 }
 
 /// `labtop room open`.

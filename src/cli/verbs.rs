@@ -62,6 +62,7 @@ async fn room(verb: RoomVerb, config: Option<&Path>) -> Result<Exit, Problem> {
         },
         RoomVerb::Freeze(ScopeArgs { room, student, .. }) => Command::FreezeRoom { room, student },
         RoomVerb::Thaw(ScopeArgs { room, student, .. }) => Command::ThawRoom { room, student },
+        RoomVerb::Snapshot(ScopeArgs { room, student, .. }) => Command::SnapshotRoom { room, student },
     };
     outcome::run(&attach(config).await?, command).await
 }

@@ -66,6 +66,13 @@ pub enum Command {
         /// Only this student.
         student: Option<StudentId>,
     },
+    /// Saves the workspaces of seats that go on, now instead of when it is their time.
+    SnapshotRoom {
+        /// Which room.
+        room: RoomName,
+        /// Only this student.
+        student: Option<StudentId>,
+    },
     /// Makes a new seat whose workspace is the work of an archive, in a room that is opened unless it is open.
     RestoreSeat {
         /// Which archive.
@@ -113,6 +120,7 @@ impl Command {
             Self::ExtendRoom { .. } => "room extend",
             Self::FreezeRoom { .. } => "room freeze",
             Self::ThawRoom { .. } => "room thaw",
+            Self::SnapshotRoom { .. } => "room snapshot",
             Self::RestoreSeat { .. } => "archive restore",
             Self::KillSeat { .. } => "seat kill",
             Self::RestartSeat { .. } => "seat restart",
@@ -126,7 +134,8 @@ impl Command {
             Self::OpenRoom { room, .. } | Self::CloseRoom { room, .. } => room.to_string(),
             Self::ExtendRoom { room, student, .. }
             | Self::FreezeRoom { room, student }
-            | Self::ThawRoom { room, student } => match student {
+            | Self::ThawRoom { room, student }
+            | Self::SnapshotRoom { room, student } => match student {
                 Some(student) => format!("{room}/{student}"),
                 None => room.to_string(),
             },

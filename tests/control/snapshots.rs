@@ -1,10 +1,11 @@
 //! Snapshots of seats that go on.
 
-use labtop::domain::effect::{Fact, Task};
+use labtop::domain::command::{Command, Outcome};
+use labtop::domain::effect::{Fact, Task, Yield};
 use labtop::domain::fault::{Fault, FaultCode};
 
 use crate::asks::close;
-use crate::rig::Rig;
+use crate::rig::{Rig, room};
 
 /// Longer than a class waits between two snapshots.
 const LONG_MS: u64 = 301_000;
@@ -86,4 +87,26 @@ fn a_store_that_is_away_is_told_of_once() {
         .filter(|text| text.contains("could not be saved"))
         .count();
     assert_eq!(told, 2);
+}
+
+#[test]
+fn whoever_asks_is_answered_when_all_are_saved_once_more() {
+    let mut rig = being_saved(2);
+    rig.ask(Command::SnapshotRoom {
+        room: room("a"),
+        student: None,
+    });
+    rig.write_all();
+    let answers = rig.replies.len();
+    // Those that were under way began before it was asked.
+    rig.done_first(saves, Ok(Yield::Nothing));
+    rig.done_first(saves, Ok(Yield::Nothing));
+    assert_eq!((count(&rig), rig.replies.len()), (4, answers));
+    rig.done_first(saves, Ok(Yield::Nothing));
+    rig.done_first(saves, Err(Fault::new(FaultCode::Store, "the store is away")));
+    assert!(
+        matches!(rig.outcome(), Some(Outcome::Partly { left, .. }) if left.len() == 1),
+        "{:?}",
+        rig.outcome()
+    );
 }

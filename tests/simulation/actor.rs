@@ -82,7 +82,8 @@ impl World {
                 discard: self.allow_discard && self.rng.chance(30),
             },
             46..58 => Command::FreezeRoom { room, student },
-            58..70 => Command::ThawRoom { room, student },
+            58..68 => Command::ThawRoom { room, student },
+            68..70 => Command::SnapshotRoom { room, student },
             70..82 => Command::KillSeat {
                 container: self.seen_container(&seat),
                 seat,

@@ -123,6 +123,7 @@ impl Oracle {
             }
             Command::OpenRoom { .. }
             | Command::RestoreSeat { .. }
+            | Command::SnapshotRoom { .. }
             | Command::CloseRoom { .. }
             | Command::ExtendRoom { .. } => {}
         }

@@ -17,13 +17,25 @@ pub(super) struct Saving {
     called_off: bool,
     /// When the next one is due, monotonic; none while there is nothing to save.
     due_ms: Option<u64>,
-    /// Whether the last one failed.
-    failed: bool,
+    /// Whether somebody asked for one that has not begun yet.
+    wished: bool,
+    /// Why the last one failed.
+    fault: Option<Fault>,
 }
 
 impl Saving {
     pub fn is_under_way(&self) -> bool {
         self.op.is_some()
+    }
+
+    /// Whether one is under way or wished for.
+    pub fn is_awaited(&self) -> bool {
+        self.wished || self.op.is_some()
+    }
+
+    /// Why the last one failed, if it did.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
     }
 }
 
@@ -38,6 +50,15 @@ impl Control {
         }
     }
 
+    /// Somebody wants them saved now: one that is under way began before that, and is followed by another.
+    pub(super) fn wish_snapshots(&mut self, seats: &[SeatId]) {
+        for id in seats {
+            if let Some(seat) = self.seats.get_mut(id) {
+                seat.saving.wished = seat.container.is_some();
+            }
+        }
+    }
+
     fn is_closing(&self, id: &SeatId) -> bool {
         self.seats
             .get(id)
@@ -48,6 +69,7 @@ impl Control {
         let Some(saving) = self.seats.get_mut(id).map(|seat| &mut seat.saving) else {
             return;
         };
+        saving.wished = false;
         if let (Some(op), false) = (saving.op, saving.called_off) {
             saving.called_off = true;
             self.out.push(Effect::Cancel(op));
@@ -58,20 +80,24 @@ impl Control {
     /// same moment for all of a room.
     fn is_to_be_saved(&mut self, id: &SeatId) -> bool {
         let now_ms = self.now.mono_ms;
-        let Some(every_ms) = self.autosave_ms(id) else {
-            return false;
-        };
+        let every_ms = self.autosave_ms(id);
         let Some(seat) = self.seats.get_mut(id) else {
             return false;
         };
         if seat.container.is_none() {
             seat.saving.due_ms = None;
+            seat.saving.wished = false;
             return false;
         }
-        let half = every_ms / 2;
+        if seat.saving.op.is_some() || is_being_filled(seat) {
+            return false;
+        }
+        let Some(half) = every_ms.map(|every_ms| every_ms / 2) else {
+            return seat.saving.wished;
+        };
         let first = || now_ms + half + salt(&id.to_string()) % half.max(1);
         let due = *seat.saving.due_ms.get_or_insert_with(first);
-        now_ms >= due && seat.saving.op.is_none() && !is_being_filled(seat)
+        seat.saving.wished || now_ms >= due
     }
 
     fn autosave_ms(&self, id: &SeatId) -> Option<u64> {
@@ -93,6 +119,7 @@ impl Control {
         let op = self.start(Task::Snapshot(order), Doing::Snapshot(id.clone()));
         if let Some(seat) = self.seats.get_mut(id) {
             seat.saving.op = Some(op);
+            seat.saving.wished = false;
         }
     }
 
@@ -103,21 +130,21 @@ impl Control {
         };
         *saving = Saving {
             due_ms: next_ms,
-            failed: saving.failed,
+            wished: saving.wished,
+            fault: saving.fault.take(),
             ..Saving::default()
         };
         match result {
-            Ok(_) => saving.failed = false,
+            Ok(_) => saving.fault = None,
             Err(fault) if fault.code == FaultCode::Cancelled => {}
             Err(fault) => {
-                let known = self.has_unsaved(id);
-                if let Some(seat) = self.seats.get_mut(id) {
-                    seat.saving.failed = true;
-                }
-                if !known {
+                if !self.has_unsaved(id) {
                     self.tell(Notice::warning(format!(
                         "{id} could not be saved while it runs, which is tried again: {fault}"
                     )));
+                }
+                if let Some(seat) = self.seats.get_mut(id) {
+                    seat.saving.fault = Some(fault);
                 }
             }
         }
@@ -126,7 +153,7 @@ impl Control {
     /// Whether it was told already that snapshots fail in this room: a store that is away fails them all.
     fn has_unsaved(&self, id: &SeatId) -> bool {
         let mut mine = self.seats.iter().filter(|(other, _)| other.room == id.room);
-        mine.any(|(_, seat)| seat.saving.failed)
+        mine.any(|(_, seat)| seat.saving.fault.is_some())
     }
 }
 

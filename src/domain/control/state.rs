@@ -112,13 +112,14 @@ pub(super) enum Accepted {
     /// The seats, the stamp of the wish, and what to say.
     Run(Vec<SeatId>, u64, String),
     Restart(SeatId, u64),
+    Snapshot(Vec<SeatId>),
 }
 
 impl Accepted {
     /// Whether it changes what this seat should be.
     pub fn concerns(&self, id: &SeatId) -> bool {
         match self {
-            Self::Open(..) | Self::Deadlines(..) => false,
+            Self::Open(..) | Self::Deadlines(..) | Self::Snapshot(_) => false,
             Self::Close { room, .. } => id.room == *room,
             Self::Run(seats, ..) => seats.contains(id),
             Self::Restart(seat, _) => seat == id,
@@ -133,6 +134,8 @@ pub(super) enum Goal {
     Open(RoomName),
     /// Nothing is left.
     Closed { room: RoomName, total: usize },
+    /// These seats were saved once more.
+    Saved(Vec<SeatId>),
     /// These seats are as they should be.
     Seats {
         seats: Vec<SeatId>,

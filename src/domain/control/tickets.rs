@@ -41,6 +41,7 @@ impl Control {
         let verdict = match goal {
             Goal::Open(room) => self.judge_open(room),
             Goal::Closed { room, total } => self.judge_closed(room, *total),
+            Goal::Saved(seats) => self.judge_saved(seats),
             Goal::Seats { seats, wanted, done } => self.judge_seats(seats, *wanted, done),
         };
         match (verdict, self.engine_fault()) {
@@ -147,6 +148,34 @@ impl Control {
         }
         tally.done += overtaken.len();
         tally.verdict(done.to_owned())
+    }
+
+    fn judge_saved(&self, ids: &[SeatId]) -> Result<Outcome, Tally> {
+        let mut tally = Tally {
+            total: ids.len(),
+            words: "saving".into(),
+            ..Tally::default()
+        };
+        let mut closed = 0;
+        for id in ids {
+            match self.seats.get(id).filter(|seat| seat.record.wanted < Wanted::Gone) {
+                None => closed += 1,
+                Some(seat) if seat.saving.is_awaited() => {}
+                Some(seat) => match seat.saving.fault() {
+                    None => tally.done += 1,
+                    Some(fault) => tally.left.push(Left {
+                        seat: id.clone(),
+                        fault: fault.clone(),
+                    }),
+                },
+            }
+        }
+        if closed == ids.len() {
+            return Ok(Refusal::conflict("The seats were closed meanwhile, which archives them").into());
+        }
+        tally.total -= closed;
+        let done = format!("Saved {}", seats(tally.done));
+        tally.verdict(done)
     }
 
     fn seats_of<'a>(&'a self, room: &'a RoomName) -> impl Iterator<Item = &'a Seat> {

@@ -26,6 +26,10 @@ impl Control {
                     done,
                 }
             }
+            Accepted::Snapshot(seats) => {
+                self.wish_snapshots(&seats);
+                Goal::Saved(seats)
+            }
             Accepted::Restart(id, stamp) => {
                 self.run_again(std::slice::from_ref(&id), Wanted::Stopped, stamp);
                 if let Some(seat) = self

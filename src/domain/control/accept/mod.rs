@@ -38,6 +38,7 @@ impl Control {
             }
             Command::FreezeRoom { room, student } => self.freeze(ticket, actor, &command, (room, student.as_ref())),
             Command::ThawRoom { room, student } => self.thaw(ticket, actor, &command, (room, student.as_ref())),
+            Command::SnapshotRoom { room, student } => self.save_now(ticket, actor, &command, (room, student.as_ref())),
             Command::RestoreSeat { .. } => self.restore_seat(ticket, actor, command),
             Command::KillSeat { seat, container } => self.kill(ticket, actor, &command, seat, container.as_ref()),
             Command::RestartSeat { seat, container } => self.restart(ticket, actor, &command, seat, container.as_ref()),

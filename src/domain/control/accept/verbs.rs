@@ -125,6 +125,19 @@ impl Control {
         Ok(())
     }
 
+    pub(super) fn save_now(
+        &mut self,
+        ticket: TicketId,
+        actor: &Actor,
+        command: &Command,
+        of: (&RoomName, Option<&StudentId>),
+    ) -> Result<(), Refusal> {
+        let seats = self.choose(of, |seat| seat.record.wanted < Wanted::Gone && seat.container.is_some())?;
+        let changes = vec![self.audit(actor, command)];
+        self.write_accepted(ticket, changes, Accepted::Snapshot(seats));
+        Ok(())
+    }
+
     pub(super) fn kill(
         &mut self,
         ticket: TicketId,
