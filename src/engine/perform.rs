@@ -26,7 +26,7 @@ impl World {
             Task::Probe(order, seen) => or_cancelled(cancel, probe::until_ready(self.probe, &order, &seen)).await,
             Task::Archive(order) => or_cancelled(cancel, Box::pin(self.archive(order, tell))).await,
             Task::Verify { claim, stillness } => {
-                let _permit = permit(&self.transfers, cancel).await?;
+                let _permit = permit(&self.proofs, cancel).await?;
                 let verified = or_cancelled(cancel, self.archives.verify(claim, stillness)).await?;
                 Ok(Yield::Verified(verified))
             }
@@ -37,14 +37,22 @@ impl World {
             Task::RemoveVolume(warrant) => {
                 let _permit = permit(&self.removals, cancel).await?;
                 Box::pin(self.docker.remove_volume(&warrant)).await?;
-                if let Warrant::Verified(archive) = &warrant {
-                    let claim = archive.claim();
-                    self.archives.tidy(&claim.seat, claim.session, &claim.id).await;
-                }
+                self.tidy(&warrant).await;
                 Ok(Yield::Nothing)
             }
             Task::List => self.docker.list().await.map(Yield::Listed),
             other => Box::pin(self.call(other, cancel)).await,
+        }
+    }
+
+    /// Nothing is left of a seat but its archives: what else was begun of them goes.
+    async fn tidy(&self, warrant: &Warrant) {
+        let Warrant::Verified(archive) = warrant else { return };
+        let claim = archive.claim();
+        match self.ledger.claims(Some(claim.seat.clone())).await {
+            Ok(recorded) => self.archives.tidy(&claim.seat, claim.session, &recorded).await,
+            // Then nothing is known to be of no use; the next start sweeps.
+            Err(fault) => tracing::warn!(%fault, seat = %claim.seat, "attempts at an archive stay in the store"),
         }
     }
 

@@ -30,6 +30,9 @@ pub struct World {
     pub probe: Probe,
     pub(super) creations: Arc<Semaphore>,
     pub(super) transfers: Arc<Semaphore>,
+    /// Apart from the transfers, so that a stored archive is proven before the work of all other seats is read: else an
+    /// agent that dies again and again would begin again and again, and finish none.
+    pub(super) proofs: Arc<Semaphore>,
     pub(super) calls: Arc<Semaphore>,
     pub(super) removals: Arc<Semaphore>,
 }
@@ -53,6 +56,7 @@ impl World {
             probe,
             creations: Arc::new(Semaphore::new(limits.creations_in_flight)),
             transfers: Arc::new(Semaphore::new(limits.archives_in_flight)),
+            proofs: Arc::new(Semaphore::new(limits.archives_in_flight)),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
             removals: Arc::new(Semaphore::new(REMOVALS_IN_FLIGHT)),
         }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::command::ArchiveRow;
 use crate::domain::fault::Fault;
-use crate::domain::ids::{ArchiveId, InstanceId, RoomName};
+use crate::domain::ids::{ArchiveId, InstanceId, RoomName, SeatId};
 use crate::domain::proof::ArchiveClaim;
 use crate::domain::record::{AuditEntry, Change, LedgerState};
 use trouble::ledger_fault;
@@ -114,6 +114,14 @@ impl Ledger {
     /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
     pub async fn claim(&self, id: ArchiveId) -> Result<Option<ArchiveClaim>, Fault> {
         self.read(move |db| rows::claim(db, &id)).await
+    }
+
+    /// The archives of one seat or all, as they were sent.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
+    pub async fn claims(&self, seat: Option<SeatId>) -> Result<Vec<ArchiveClaim>, Fault> {
+        self.read(move |db| rows::claims(db, seat.as_ref())).await
     }
 
     /// The audit trail, newest last.
