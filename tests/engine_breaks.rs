@@ -176,6 +176,27 @@ fn what_is_written_in_a_thaw_between_proof_and_removal_is_archived() {
     WORK.expect_room(&lab, "r", &students(1));
 }
 
+/// The store loses an archive when it is proven and recorded: the work is still there to be archived again.
+#[test]
+fn an_archive_that_vanishes_before_the_removal_is_made_again() {
+    let door = Door::new();
+    let lab = site(&door, &WORK.config());
+    open(&lab, 1);
+    let state = lab.state();
+    // Its container is about to be ended.
+    let held = door.hold(move |line| line.contains("/info ") && recorded(&state, "r") == 1);
+    let mut closing = lab.spawn(&["room", "close", "r"]);
+    door.until_waiting(1);
+    let store = lab.archives().join("submissions/r");
+    std::fs::remove_dir_all(&store).unwrap();
+    drop(held);
+    closing.wait().unwrap();
+    expect_closed(&lab);
+    let archives = lab.archived("r");
+    let left = archives.iter().map(|(_, path)| path).find(|path| path.exists());
+    WORK.expect_in(left.expect("no archive is left"), "s01", "workspace/");
+}
+
 /// No program of a seat takes part, so a student may replace them.
 #[test]
 fn a_seat_whose_programs_lie_is_archived_whole() {

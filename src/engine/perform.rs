@@ -36,12 +36,21 @@ impl World {
             }
             Task::RemoveVolume(warrant) => {
                 let _permit = permit(&self.removals, cancel).await?;
+                self.confirm(&warrant).await?;
                 Box::pin(self.docker.remove_volume(&warrant)).await?;
                 self.tidy(&warrant).await;
                 Ok(Yield::Nothing)
             }
             Task::List => self.docker.list().await.map(Yield::Listed),
             other => Box::pin(self.call(other, cancel)).await,
+        }
+    }
+
+    /// A proof may have waited for its turn: what it proves must still be there when the work goes.
+    async fn confirm(&self, warrant: &Warrant) -> Result<(), Fault> {
+        match warrant {
+            Warrant::Verified(archive) => self.archives.confirm(archive.claim()).await,
+            Warrant::Discard(_) => Ok(()),
         }
     }
 
@@ -83,7 +92,10 @@ impl World {
                 .hold(&seat, session)
                 .await
                 .map(|(container, stillness)| Yield::Held(container, stillness)),
-            Task::RemoveContainer(warrant) => docker.remove_container(&warrant).await.map(|()| Yield::Nothing),
+            Task::RemoveContainer(warrant) => {
+                self.confirm(&warrant).await?;
+                docker.remove_container(&warrant).await.map(|()| Yield::Nothing)
+            }
             Task::Reap(id) => docker.reap(&id).await.map(|()| Yield::Nothing),
             // Writes keep an order of their own and never come here; the rest was taken before.
             other => Err(Fault::new(FaultCode::Engine, format!("no adapter performs {other:?}"))),
