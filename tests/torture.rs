@@ -129,6 +129,8 @@ fn kill_within(lab: &Lab, room: &str, mut closing: Child, life: Duration) -> Sta
         lab.agent_pid().filter(|pid| is_alive(*pid))
     });
     std::thread::sleep(life);
+    // One that has not reached its agent yet would start another, and wait with that for the end.
+    let _ = closing.kill();
     lab.kill_agent();
     let _ = closing.wait();
     stage(lab, room)
@@ -157,9 +159,18 @@ impl Torture {
             let closing = self.lab.spawn(&["room", "close", room]);
             let life = self.chance.part(self.undisturbed.mul_f64(LIFE));
             match kill_within(&self.lab, room, closing, life) {
-                Stage::Open => continue,
+                Stage::Open => {
+                    eprintln!(
+                        "a kill of {room} before it was closing, after {:4} ms",
+                        life.as_millis()
+                    );
+                    continue;
+                }
                 Stage::Closing => self.kills += 1,
-                Stage::Closed => break,
+                Stage::Closed => {
+                    eprintln!("{room} was closed within {:4} ms", life.as_millis());
+                    break;
+                }
             }
             let stood = phases(&self.lab, room);
             eprintln!(

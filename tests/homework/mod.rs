@@ -43,11 +43,12 @@ impl Homework {
 
     /// The same with another end of the seat's program.
     pub fn config_then(self, then: &str) -> String {
-        let mut script = "set -e; mkdir -p /workspace/src/data /tmp/outside; ".to_owned();
-        for (path, _, size) in self.files() {
+        let make = |(path, _, size)| {
             let line = self.line("$LABTOP_STUDENT", path).replace('\n', "");
-            script += &format!("yes \\\"{line}\\\" | head -c {size} > {path}; ");
-        }
+            format!("yes \\\"{line}\\\" | head -c {size} > {path}; ")
+        };
+        let make: String = self.files().map(make).collect();
+        let script = format!("set -e; mkdir -p /workspace/src/data /tmp/outside; {make}");
         format!(
             "default_template = \"lab\"\n[templates.lab]\nimage = \"labtop-demo:latest\"\n\
              command = [\"/bin/sh\", \"-c\", \"{script}{then}\"]\n\
@@ -78,16 +79,25 @@ impl Homework {
         }
     }
 
-    /// Sees that every archive of a room holds all that its student made, and that each of these students has one.
+    /// Sees that every archive of a room holds its student's whole workspace, and that one of each student's holds also
+    /// what was made outside of it. An agent that dies when it has removed a container, and has not noted that yet, takes
+    /// an archive of the workspace alone: the one before has the rest.
     #[track_caller]
     pub fn expect_room(self, lab: &Lab, room: &str, students: &[String]) {
         let archives = lab.archived(room);
         for student in students {
             let mine: Vec<&PathBuf> = of_student(&archives, student).collect();
-            assert!(!mine.is_empty(), "{room}/{student} has no archive");
-            for archive in mine {
-                self.expect_in(archive, student, "");
+            for archive in &mine {
+                self.expect_in(archive, student, "workspace/");
             }
+            let has_more =
+                |archive: &&&PathBuf| files_of(archive).iter().any(|(path, _)| path.starts_with("elsewhere/"));
+            let whole = mine.iter().find(has_more);
+            self.expect_in(
+                whole.unwrap_or_else(|| panic!("{room}/{student}: {mine:?}")),
+                student,
+                "",
+            );
         }
     }
 }
