@@ -7,7 +7,7 @@ LABTOP := $(TARGET)/release/labtop
 # rustup puts cargo here; a shell of root's often does not look there.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo demo-down test test-garage lint bench build release install uninstall setup-build
+.PHONY: help demo demo-down test torture test-garage lint bench build release install uninstall setup-build
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -24,6 +24,10 @@ test: ## get this machine ready and run every test
 	@scripts/setup test
 	$(CARGO) test --locked $(ARGS); status=$$?; \
 	docker image prune --all --force --filter label=io.labtop.image=labtop-test >/dev/null 2>&1; exit $$status
+
+torture: ## kill -9 the agent 200 times (LABTOP_TORTURE_KILLS) in the middle of closings; LABTOP_TORTURE_SEED replays one
+	@scripts/setup test
+	LABTOP_TORTURE_KILLS=$${LABTOP_TORTURE_KILLS:-200} $(CARGO) test --locked --test torture -- --nocapture
 
 test-garage: ## run the S3 tests against a Garage (or another server) that you have: LABTOP_TEST_S3_*
 	@test -n "$$LABTOP_TEST_S3_ENDPOINT" || { \

@@ -1,6 +1,5 @@
 //! The agent's process: one for a state directory. Lock, ledger, engine, socket, signals, end.
 
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -175,11 +174,11 @@ fn archives(settings: &Settings, instance: &InstanceId, state: &Path) -> anyhow:
 /// What an earlier life of the agent left half-stored goes, before anything new is begun. Rooms do not wait for a store
 /// that is away: what is left then goes at a later start.
 async fn sweep(world: &World) {
-    match world.ledger.archives(None).await {
-        Ok(rows) => {
-            let recorded: BTreeSet<_> = rows.into_iter().map(|row| row.id).collect();
-            let swept = world.archives.sweep(clock::unix_ms(), |id| recorded.contains(id));
-            if let Ok(swept) = tokio::time::timeout(SWEEP_LIMIT, swept).await {
+    match world.ledger.claims(None).await {
+        Ok(recorded) => {
+            let swept = world.archives.sweep(clock::unix_ms(), &recorded);
+            let swept = tokio::time::timeout(SWEEP_LIMIT, swept).await;
+            if let Ok(swept) = swept {
                 tracing::debug!(swept, "the archive store was swept");
             } else {
                 tracing::warn!("the archive store was not swept to the end: it is slow or away");

@@ -303,7 +303,7 @@ async fn no_program_of_the_students_takes_part_in_the_reading() {
     let mut order = working(
         &lab,
         "a",
-        "cp /bin/busybox /tmp/b; for p in sh tar ash cat; do /tmp/b rm -f /bin/$p; echo lie >/bin/$p; done; exec /tmp/b sleep 1000",
+        "cp /bin/busybox /tmp/busybox; for p in sh tar ash cat; do /tmp/busybox rm -f /bin/$p; echo lie >/bin/$p; done; exec /tmp/busybox sleep 1000",
     );
     order.template.user = labtop::world::docker::rootfs::ROOT;
     lab.provision(&order).await;

@@ -27,7 +27,7 @@ impl World {
             Task::Archive(order) => or_cancelled(cancel, Box::pin(self.archive(order, tell))).await,
             Task::Snapshot(order) => Box::pin(self.snapshot(order, cancel)).await,
             Task::Verify { claim, stillness } => {
-                let _permit = permit(&self.transfers, cancel).await?;
+                let _permit = permit(&self.proofs, cancel).await?;
                 let verified = or_cancelled(cancel, self.archives.verify(claim, stillness)).await?;
                 Ok(Yield::Verified(verified))
             }
@@ -41,15 +41,32 @@ impl World {
             }
             Task::RemoveVolume(warrant) => {
                 let _permit = permit(&self.removals, cancel).await?;
+                self.confirm(&warrant).await?;
                 Box::pin(self.docker.remove_volume(&warrant)).await?;
-                if let Warrant::Verified(archive) = &warrant {
-                    let claim = archive.claim();
-                    self.archives.tidy(&claim.seat, claim.session, &claim.id).await;
-                }
+                self.tidy(&warrant).await;
                 Ok(Yield::Nothing)
             }
             Task::List => self.docker.list().await.map(Yield::Listed),
             other => Box::pin(self.call(other, cancel)).await,
+        }
+    }
+
+    /// A proof may have waited for its turn: what it proves must still be there when the work goes.
+    async fn confirm(&self, warrant: &Warrant) -> Result<(), Fault> {
+        match warrant {
+            Warrant::Verified(archive) => self.archives.confirm(archive.claim()).await,
+            Warrant::Discard(_) => Ok(()),
+        }
+    }
+
+    /// Nothing is left of a seat but its archives: what else was begun of them goes.
+    async fn tidy(&self, warrant: &Warrant) {
+        let Warrant::Verified(archive) = warrant else { return };
+        let claim = archive.claim();
+        match self.ledger.claims(Some(claim.seat.clone())).await {
+            Ok(recorded) => self.archives.tidy(&claim.seat, claim.session, &recorded).await,
+            // Then nothing is known to be of no use; the next start sweeps.
+            Err(fault) => tracing::warn!(%fault, seat = %claim.seat, "attempts at an archive stay in the store"),
         }
     }
 
@@ -80,7 +97,10 @@ impl World {
                 .hold(&seat, session)
                 .await
                 .map(|(container, stillness)| Yield::Held(container, stillness)),
-            Task::RemoveContainer(warrant) => docker.remove_container(&warrant).await.map(|()| Yield::Nothing),
+            Task::RemoveContainer(warrant) => {
+                self.confirm(&warrant).await?;
+                docker.remove_container(&warrant).await.map(|()| Yield::Nothing)
+            }
             Task::Reap(id) => docker.reap(&id).await.map(|()| Yield::Nothing),
             // Writes keep an order of their own and never come here; the rest was taken before.
             other => Err(Fault::new(FaultCode::Engine, format!("no adapter performs {other:?}"))),

@@ -36,6 +36,9 @@ pub struct World {
     pub(super) snapshots: Arc<Semaphore>,
     pub(super) creations: Arc<Semaphore>,
     pub(super) transfers: Arc<Semaphore>,
+    /// Apart from the transfers, so that a stored archive is proven before the work of all other seats is read: else an
+    /// agent that dies again and again would begin again and again, and finish none.
+    pub(super) proofs: Arc<Semaphore>,
     pub(super) calls: Arc<Semaphore>,
     pub(super) removals: Arc<Semaphore>,
 }
@@ -62,6 +65,7 @@ impl World {
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS_IN_FLIGHT)),
             creations: Arc::new(Semaphore::new(limits.creations_in_flight)),
             transfers: Arc::new(Semaphore::new(limits.archives_in_flight)),
+            proofs: Arc::new(Semaphore::new(limits.archives_in_flight)),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
             removals: Arc::new(Semaphore::new(REMOVALS_IN_FLIGHT)),
         }

@@ -57,8 +57,8 @@ pub enum Deed {
 /// To which requests, and how often.
 struct Rule {
     method: Method,
-    /// Must be in the path and query.
-    within: String,
+    /// Must both be in the path and query.
+    within: [String; 2],
     times: usize,
     deed: Deed,
 }
@@ -119,9 +119,14 @@ impl Faulty {
 
     /// From now on, requests of this method with `within` in their address meet `deed`, so many times.
     pub fn script(&self, method: &str, within: &str, times: usize, deed: Deed) {
+        self.script_of(method, [within, ""], times, deed);
+    }
+
+    /// The same with both of these in their address.
+    pub fn script_of(&self, method: &str, within: [&str; 2], times: usize, deed: Deed) {
         self.script.lock().unwrap().push(Rule {
             method: method.parse().unwrap(),
-            within: within.to_owned(),
+            within: within.map(str::to_owned),
             times,
             deed,
         });
@@ -147,8 +152,10 @@ async fn one(
     seen.lock().unwrap().push(format!("{} {address}", request.method()));
     let deed = {
         let mut rules = script.lock().unwrap();
-        let fits =
-            |rule: &&mut Rule| rule.times > 0 && rule.method == *request.method() && address.contains(&rule.within);
+        let fits = |rule: &&mut Rule| {
+            let within = rule.within.iter().all(|part| address.contains(part));
+            rule.times > 0 && rule.method == *request.method() && within
+        };
         rules.iter_mut().find(fits).map(|rule| {
             rule.times = rule.times.saturating_sub(1);
             rule.deed

@@ -1,8 +1,9 @@
 //! Notes of the archives that were begun, so that one that came to nothing leaves nothing in the store.
 //!
 //! A note is a small file in the scratch directory. It is written before the first object, and removed when the ledger
-//! has the archive or its objects are gone. An attempt is only ever taken away when it is not whole, or when a later
-//! archive of the same seat is recorded: the unrecorded one may be all that there is.
+//! has the archive or its objects are gone. An archive that the ledger has is never taken away. An attempt is, when it is
+//! not whole, or when an archive of the same freezing of the seat, or of a later one, is recorded: an unrecorded one may
+//! be all that there is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ use super::{Archives, Draft, trouble};
 use crate::domain::fault::Fault;
 use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::names::{ArchivePart, part_key};
+use crate::domain::proof::ArchiveClaim;
 
 /// How the files of notes end.
 const SUFFIX: &str = ".attempt.json";
@@ -28,6 +30,24 @@ struct Attempt {
     id: ArchiveId,
     seat: SeatId,
     session: u64,
+    /// The freeze epoch in which it was read. Notes of an older form have none, and nothing is known to be later.
+    #[serde(default = "last_epoch")]
+    epoch: u64,
+}
+
+fn last_epoch() -> u64 {
+    u64::MAX
+}
+
+impl Attempt {
+    fn is_of(&self, seat: &SeatId, session: u64) -> bool {
+        self.seat == *seat && self.session == session
+    }
+
+    /// Whether that archive has what this one would have had, or what was there later.
+    fn is_superseded_by(&self, recorded: &ArchiveClaim) -> bool {
+        self.is_of(&recorded.seat, recorded.session) && recorded.epoch >= self.epoch
+    }
 }
 
 impl Archives {
@@ -46,6 +66,7 @@ impl Archives {
             id: draft.id.clone(),
             seat: draft.seat.clone(),
             session: draft.session,
+            epoch: draft.epoch,
         };
         let path = self.note(&draft.id);
         let write = || -> io::Result<File> {
@@ -73,13 +94,11 @@ impl Archives {
         let _ = fs::remove_file(self.note(id));
     }
 
-    /// An archive of that seat and opening is in the ledger: earlier attempts at it are of no use any more.
-    pub async fn tidy(&self, seat: &SeatId, session: u64, recorded: &ArchiveId) {
-        let _ = fs::remove_file(self.note(recorded));
+    /// A seat's closing is done: earlier attempts at it are of no use any more. `recorded` is what the ledger has of it.
+    pub async fn tidy(&self, seat: &SeatId, session: u64, recorded: &[ArchiveClaim]) {
         for attempt in self.attempts() {
-            let earlier = attempt.id < *recorded && !self.is_live(&attempt.id);
-            if attempt.seat == *seat && attempt.session == session && earlier {
-                self.abandon(seat, &attempt.id).await;
+            if attempt.is_of(seat, session) {
+                self.settle(&attempt, recorded).await;
             }
         }
     }
@@ -100,25 +119,33 @@ impl Archives {
         Ok(())
     }
 
-    /// At the start of an agent: forgets the notes of archives that the ledger has, and takes away what is not whole.
+    /// At the start of an agent: forgets the notes of archives that the ledger has, and takes away what is of no use.
     /// Tells how many attempts went.
-    pub async fn sweep(&self, now_unix_ms: u64, recorded: impl Fn(&ArchiveId) -> bool + Send) -> usize {
+    pub async fn sweep(&self, now_unix_ms: u64, recorded: &[ArchiveClaim]) -> usize {
         let mut swept = self.store.sweep(now_unix_ms).await;
         for attempt in self.attempts() {
-            if recorded(&attempt.id) {
-                let _ = fs::remove_file(self.note(&attempt.id));
-                continue;
-            }
-            if self.is_live(&attempt.id) {
-                continue;
-            }
-            let manifest = part_key(&attempt.seat, &attempt.id, ArchivePart::Manifest);
-            if let Ok(None) = self.store.length(&manifest).await {
-                self.abandon(&attempt.seat, &attempt.id).await;
-                swept += 1;
-            }
+            swept += usize::from(self.settle(&attempt, recorded).await);
         }
         swept
+    }
+
+    /// Whether the attempt was taken away.
+    async fn settle(&self, attempt: &Attempt, recorded: &[ArchiveClaim]) -> bool {
+        if recorded.iter().any(|claim| claim.id == attempt.id) {
+            let _ = fs::remove_file(self.note(&attempt.id));
+            return false;
+        }
+        if self.is_live(&attempt.id) {
+            return false;
+        }
+        if !recorded.iter().any(|claim| attempt.is_superseded_by(claim)) {
+            let manifest = part_key(&attempt.seat, &attempt.id, ArchivePart::Manifest);
+            if !matches!(self.store.length(&manifest).await, Ok(None)) {
+                return false;
+            }
+        }
+        self.abandon(&attempt.seat, &attempt.id).await;
+        true
     }
 
     fn is_live(&self, id: &ArchiveId) -> bool {

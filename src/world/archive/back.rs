@@ -71,6 +71,30 @@ impl Archives {
         })
     }
 
+    /// Sees that every object of a proven archive is still there in its length. It is cheap, and the last look before the
+    /// work itself goes.
+    ///
+    /// # Errors
+    /// [`FaultCode::Mismatch`](crate::domain::fault::FaultCode::Mismatch) when one is not,
+    /// [`FaultCode::Store`](crate::domain::fault::FaultCode::Store) when that cannot be told.
+    pub async fn confirm(&self, claim: &ArchiveClaim) -> Result<(), Fault> {
+        for part in [ArchivePart::Workspace, ArchivePart::Manifest, ArchivePart::Log] {
+            // The first form of archives had no manifest.
+            let Some(sent) = claim.sent(part).filter(|sent| *sent != Stored::default()) else {
+                continue;
+            };
+            let there = self.store.length(&part_key(&claim.seat, &claim.id, part)).await?;
+            if there != Some(sent.bytes) {
+                let name = part.file_name();
+                return Err(trouble::mismatch(
+                    claim,
+                    &format!("is not in the store any more ({name})"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Length and digest of one object.
     async fn sum_of(&self, claim: &ArchiveClaim, part: ArchivePart) -> Result<Stored, Fault> {
         let work = |bytes: &mut dyn Read| {

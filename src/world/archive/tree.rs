@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use super::trouble;
@@ -23,11 +23,19 @@ pub(super) struct Dir {
 }
 
 impl Dir {
-    /// Opens the store's root. The administrator may have made it a link.
+    /// Opens the store's root. The administrator may have made it a link; one of anybody else's is not followed.
     pub(super) fn root(path: &Path) -> Result<Self, Fault> {
+        let link = rustix::fs::lstat(path).ok().filter(is_link);
+        if let Some(link) = &link
+            && ![0, rustix::process::geteuid().as_raw()].contains(&link.st_uid)
+        {
+            return Err(trouble::foreign_link(path, link.st_uid));
+        }
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(CWD, path, flags, Mode::empty());
-        let fd = fd.map_err(|errno| trouble::of_place(path, "open", &errno.into()))?;
+        let fd = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|errno| match (link, errno) {
+            (Some(_), Errno::NOENT) => trouble::dead_link(path),
+            _ => trouble::of_place(path, "open", &errno.into()),
+        })?;
         let path = path.to_path_buf();
         Ok(Self { fd, path })
     }
@@ -162,8 +170,7 @@ impl Dir {
     }
 
     fn is_link(&self, name: &str) -> bool {
-        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_link(&stat))
     }
 }
 
@@ -171,6 +178,10 @@ impl AsFd for Dir {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+fn is_link(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
 /// Makes a directory and what is missing above it, each name on the disk before the next is begun.

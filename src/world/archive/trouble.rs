@@ -50,6 +50,25 @@ pub(super) fn is_link(path: &Path) -> Fault {
     )
 }
 
+/// The store's root is a link of somebody who is neither root nor the agent's user.
+pub(super) fn foreign_link(path: &Path, uid: u32) -> Fault {
+    store(
+        format!(
+            "{} is a link that user {uid} made; the store does not follow it",
+            path.display()
+        ),
+        &format!("Find out who put it there and remove it; {KEPT}"),
+    )
+}
+
+/// The store's root is a link to what is not there.
+pub(super) fn dead_link(path: &Path) -> Fault {
+    store(
+        format!("{} is a link that leads nowhere", path.display()),
+        &format!("See that the disk that it leads to is mounted; {KEPT}"),
+    )
+}
+
 /// What left the seat is no whole tar.
 pub(super) fn bad_stream(seat: &SeatId, why: BadTar, bytes: u64) -> Fault {
     store(

@@ -124,6 +124,14 @@ impl Ledger {
         self.read(move |db| rows::snapshots(db, &seat, session)).await
     }
 
+    /// The archives of one seat or all, as they were sent.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
+    pub async fn claims(&self, seat: Option<SeatId>) -> Result<Vec<ArchiveClaim>, Fault> {
+        self.read(move |db| rows::claims(db, seat.as_ref())).await
+    }
+
     /// The audit trail, newest last.
     ///
     /// # Errors

@@ -75,6 +75,19 @@ pub(super) fn snapshots(db: &Connection, seat: &SeatId, session: u64) -> rusqlit
     rows.query_map(values, |row| id(row, "id"))?.collect()
 }
 
+/// The archives of one seat or all, as they were sent.
+pub(super) fn claims(db: &Connection, seat: Option<&SeatId>) -> rusqlite::Result<Vec<ArchiveClaim>> {
+    let Some(seat) = seat else {
+        return db
+            .prepare("SELECT * FROM archives")?
+            .query_map([], claim_row)?
+            .collect();
+    };
+    let mut rows = db.prepare("SELECT * FROM archives WHERE room = ?1 AND student = ?2")?;
+    rows.query_map([seat.room.as_str(), seat.student.as_str()], claim_row)?
+        .collect()
+}
+
 fn claim_row(row: &Row<'_>) -> rusqlite::Result<ArchiveClaim> {
     Ok(ArchiveClaim {
         id: id(row, "id")?,
