@@ -31,6 +31,12 @@ pub struct SeatOrder {
     pub template: Template,
     /// Path of its route.
     pub route: String,
+    /// Whether its room is an exam.
+    pub exam: bool,
+    /// When its room was opened, Unix milliseconds.
+    pub opened_unix_ms: u64,
+    /// Who opened it.
+    pub opened_by: String,
 }
 
 /// What is to be archived.

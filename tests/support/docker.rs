@@ -108,6 +108,9 @@ impl Lab {
             seat,
             session: SESSION,
             template: self.template(&["sleep", "3600"]),
+            exam: true,
+            opened_unix_ms: 1_790_000_000_000,
+            opened_by: "ann".into(),
         }
     }
 

@@ -150,6 +150,9 @@ impl Control {
             session: seat.record.session,
             template: room.record.template.clone(),
             route: seat.record.route.clone(),
+            exam: room.record.exam,
+            opened_unix_ms: room.record.opened_unix_ms,
+            opened_by: room.record.opened_by.clone(),
         })
     }
 }
