@@ -1,6 +1,5 @@
 //! The ledger copied while it is written, and made again after it was lost, by the real binary.
 
-#[path = "engine/mod.rs"]
 mod engine;
 mod lab;
 
@@ -40,6 +39,18 @@ fn stop_agent(lab: &Lab) {
     let process = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
     lab::until("the agent is down", || (!lab::is_alive(pid)).then_some(()));
+    until_free(lab);
+}
+
+/// A process that was killed may keep its lock until its last thread is gone.
+fn until_free(lab: &Lab) {
+    let free = || {
+        std::fs::File::open(lab.state().join("agent.lock"))
+            .ok()?
+            .try_lock()
+            .ok()
+    };
+    lab::until("nobody holds the state directory", free);
 }
 
 fn ledger(lab: &Lab) -> PathBuf {
@@ -48,6 +59,7 @@ fn ledger(lab: &Lab) -> PathBuf {
 
 fn lose_ledger(lab: &Lab) {
     lab.kill_agent();
+    until_free(lab);
     for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
         let _ = std::fs::remove_file(lab.state().join(name));
     }
@@ -270,13 +282,20 @@ fn no_ledger_is_made_beside_an_agent_or_another_ledger_and_a_damaged_one_is_kept
     let told = rebuild(&lab, &instance, &[]).expect(1);
     assert!(told.stderr.contains(ledger(&lab).to_str().unwrap()), "{}", told.stderr);
 
+    // What is in the companion would heal the file.
+    let db = rusqlite::Connection::open(ledger(&lab)).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(db);
     let mut bytes = std::fs::read(ledger(&lab)).unwrap();
     let end = bytes.len().min(8192);
     bytes[100..end].fill(0xa5);
     std::fs::write(ledger(&lab), &bytes).unwrap();
     let refused = lab.run(&["doctor"]).expect(1);
     assert!(refused.stderr.contains("labtop ledger rebuild"), "{}", refused.stderr);
+    let companion = lab.state().join("ledger.db-wal");
+    std::fs::write(&companion, "left over").unwrap();
     let told = rebuild(&lab, &instance, &[]).expect(0);
+    assert!(!companion.exists(), "it would be replayed into the new ledger");
     let aside = lab.state().join("ledger.db.damaged-1");
     assert!(told.stdout.contains(aside.to_str().unwrap()), "{}", told.stdout);
     assert_eq!(std::fs::read(&aside).unwrap(), bytes);
