@@ -195,13 +195,14 @@ type Proven = (ArchiveClaim, Option<VerifyMode>);
 async fn prove(archives: &Archives, claims: &[ArchiveClaim], at_once: bool) -> (Vec<Proven>, Vec<String>) {
     let (mut proven, mut doubts) = (Vec::new(), Vec::new());
     for claim in claims {
-        let mode = match at_once {
-            true => archives
+        let mode = if at_once {
+            archives
                 .scrub(claim)
                 .await
                 .map_err(|fault| doubts.push(fault.text))
-                .ok(),
-            false => None,
+                .ok()
+        } else {
+            None
         };
         proven.push((claim.clone(), mode));
     }

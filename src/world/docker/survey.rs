@@ -141,9 +141,12 @@ fn trace(labels: &Labels, of: TraceOf) -> Option<Trace> {
 
 /// The seat's route, out of the rule that Traefik is given.
 fn route(labels: &Labels) -> Option<String> {
-    let is_rule = |name: &&String| name.starts_with("traefik.http.routers.") && name.ends_with(".rule");
-    let rule = labels.get(labels.keys().find(is_rule)?)?;
-    let (route, _) = rule.strip_prefix("Path(`")?.split_once('`')?;
+    let rule = labels.iter().find_map(|(name, rule)| {
+        let router = name.strip_prefix("traefik.http.routers.")?;
+        router.strip_suffix(".rule").map(|_| rule)
+    })?;
+    let rule = rule.strip_prefix("Path(`")?;
+    let (route, _) = rule.split_once('`')?;
     Some(route.to_owned())
 }
 
