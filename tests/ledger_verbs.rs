@@ -65,6 +65,24 @@ fn lose_ledger(lab: &Lab) {
     }
 }
 
+/// Takes what is on the engine away at the end of a test that failed while its ledger was lost.
+struct Broom(String);
+
+impl Drop for Broom {
+    fn drop(&mut self) {
+        let label = format!("label=io.labtop.instance={}", self.0);
+        for (list, remove) in [
+            (vec!["ps", "-aq"], vec!["rm", "-f"]),
+            (vec!["volume", "ls", "-q"], vec!["volume", "rm"]),
+            (vec!["network", "ls", "-q"], vec!["network", "rm"]),
+        ] {
+            for id in docker(&[list, vec!["--filter", &label]].concat()).lines() {
+                docker(&[remove.clone(), vec![id]].concat());
+            }
+        }
+    }
+}
+
 fn audited(lab: &Lab, verb: &str) -> i64 {
     let db = rusqlite::Connection::open(ledger(lab)).unwrap();
     db.query_row("SELECT count(*) FROM audit WHERE verb = ?1", [verb], |row| row.get(0))
@@ -188,6 +206,7 @@ fn a_lost_ledger_is_made_again_with_rooms_and_archives() {
     lab.run(&["room", "freeze", "a", "--student", "binh"]).expect(0);
     lab.run(&["seat", "kill", "a/chi"]).expect(0);
     let instance = lab.instance().unwrap();
+    let _broom = Broom(instance.clone());
     let (before, stored, row) = (seats(&lab), ids(&archives(&lab)), room_row(&lab, "a"));
     assert_eq!((before.len(), stored.len(), row.0), (3, 4, 3));
 
@@ -276,6 +295,7 @@ fn no_ledger_is_made_beside_an_agent_or_another_ledger_and_a_damaged_one_is_kept
     let lab = Lab::new();
     lab.run(&["room", "open", "a", "--seats", "1"]).expect(0);
     let instance = lab.instance().unwrap();
+    let _broom = Broom(instance.clone());
     let told = rebuild(&lab, &instance, &[]).expect(1);
     assert!(told.stderr.contains("another agent"), "{}", told.stderr);
     stop_agent(&lab);
