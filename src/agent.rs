@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::control::{Control, Rules};
+use crate::domain::fault::Fault;
 use crate::domain::ids::InstanceId;
 use crate::domain::settings::{Settings, StoreSettings};
 use crate::engine::{self, Engine, World, clock};
@@ -21,7 +22,7 @@ use crate::paths::private_directory;
 use crate::wire::server;
 use crate::world::archive::{Archives, Manner, Store};
 use crate::world::docker::{Docker, Options};
-use crate::world::ledger::Ledger;
+use crate::world::ledger::{Ledger, sweep_copies};
 
 /// How long a detached agent stays when there is nothing to look after and nobody is attached: long enough for a person
 /// who closed a room to list its archives, and for the next command of a script to find it warm.
@@ -136,13 +137,7 @@ async fn deserted(mut idle: watch::Receiver<bool>, mut attached: watch::Receiver
 }
 
 fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger, state: &Path) -> anyhow::Result<World> {
-    let docker = Docker::new(Options {
-        host: settings.docker.host.clone(),
-        tls: settings.docker.tls.clone(),
-        instance: instance.clone(),
-        network: settings.network,
-        routing: settings.routing.clone(),
-    })?;
+    let docker = docker(settings, instance)?;
     let disk = match &settings.archive.store {
         StoreSettings::Directory(path) => Some(path.clone()),
         StoreSettings::S3(_) => None,
@@ -152,13 +147,31 @@ fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger, state: &Pat
     Ok(World::new(docker, ledger, archives, disk, probe, settings.limits))
 }
 
-fn archives(settings: &Settings, instance: &InstanceId, state: &Path) -> anyhow::Result<Archives> {
+pub(crate) fn docker(settings: &Settings, instance: &InstanceId) -> Result<Docker, Fault> {
+    Docker::new(Options {
+        host: settings.docker.host.clone(),
+        tls: settings.docker.tls.clone(),
+        instance: instance.clone(),
+        network: settings.network,
+        routing: settings.routing.clone(),
+    })
+}
+
+pub(crate) fn store(settings: &Settings, state: &Path) -> Result<Store, Fault> {
+    match &settings.archive.store {
+        StoreSettings::Directory(path) => Ok(Store::directory(path.clone())),
+        StoreSettings::S3(s3) => Store::s3(s3, &scratch(state)),
+    }
+}
+
+/// Where what is on its way is kept.
+fn scratch(state: &Path) -> PathBuf {
+    state.join("scratch")
+}
+
+pub(crate) fn archives(settings: &Settings, instance: &InstanceId, state: &Path) -> Result<Archives, Fault> {
+    let store = store(settings, state)?;
     let settings = &settings.archive;
-    let scratch = state.join("scratch");
-    let store = match &settings.store {
-        StoreSettings::Directory(path) => Store::directory(path.clone()),
-        StoreSettings::S3(s3) => Store::s3(s3, &scratch)?,
-    };
     let manner = Manner {
         instance: instance.clone(),
         compression: Compression {
@@ -166,7 +179,7 @@ fn archives(settings: &Settings, instance: &InstanceId, state: &Path) -> anyhow:
             threads: settings.threads,
         },
         verify: settings.verify,
-        scratch,
+        scratch: scratch(state),
     };
     Ok(Archives::new(store, manner))
 }
@@ -174,6 +187,7 @@ fn archives(settings: &Settings, instance: &InstanceId, state: &Path) -> anyhow:
 /// What an earlier life of the agent left half-stored goes, before anything new is begun. Rooms do not wait for a store
 /// that is away: what is left then goes at a later start.
 async fn sweep(world: &World) {
+    sweep_copies(world.archives.scratch());
     match world.ledger.claims(None).await {
         Ok(recorded) => {
             let swept = world.archives.sweep(clock::unix_ms(), &recorded);
@@ -199,12 +213,12 @@ fn rules(settings: &Settings, accept_engine: bool) -> Rules {
 }
 
 /// The mark that this process is the one agent of its state directory. The kernel drops it with the process.
-struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    fn take(state: &Path) -> Result<Self, AgentError> {
+    pub(crate) fn take(state: &Path) -> Result<Self, AgentError> {
         let path = state.join("agent.lock");
         let mut file = OpenOptions::new()
             .read(true)

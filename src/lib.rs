@@ -15,6 +15,7 @@ pub mod engine;
 pub mod log;
 pub mod pack;
 pub mod paths;
+pub mod rebuild;
 pub mod signals;
 pub mod tui;
 pub mod wire;

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use labtop::agent::{self, AgentError};
-use labtop::cli::{self, AgentArgs, Cli, ConfigVerb, Exit, Problem, Verb};
+use labtop::cli::{self, AgentArgs, Cli, ConfigVerb, Exit, LedgerVerb, Problem, RebuildArgs, Verb};
 use labtop::config::{self, Loaded};
 use labtop::paths::Paths;
-use labtop::{board, demo, log};
+use labtop::rebuild::RebuildError;
+use labtop::{board, demo, log, rebuild};
 
 fn main() -> ExitCode {
     let cli = match cli::parse() {
@@ -28,6 +29,7 @@ fn story(cli: Cli) -> Result<ExitCode, Problem> {
     match cli.verb {
         Some(Verb::Client(verb)) => Ok(runtime()?.block_on(cli::run(verb, config))),
         Some(Verb::Config { verb }) => configuration(verb, config),
+        Some(Verb::Ledger { verb }) => ledger(verb, config),
         Some(Verb::Agent(args)) => agent(args, config),
         Some(Verb::Demo(args)) => {
             let (loaded, _log) = client_part(config, "demo.log")?;
@@ -64,6 +66,34 @@ fn agent(args: AgentArgs, config: Option<&Path>) -> Result<ExitCode, Problem> {
         Err(AgentError::Held(_)) if detached => Ok(ExitCode::SUCCESS),
         Err(error) => Err(Problem::new(Exit::Failed, error.to_string())),
     }
+}
+
+fn ledger(verb: LedgerVerb, config: Option<&Path>) -> Result<ExitCode, Problem> {
+    match verb {
+        LedgerVerb::Backup(args) => Ok(runtime()?.block_on(cli::backup(args, config))?.into()),
+        LedgerVerb::Rebuild(args) => make_ledger_again(&args, config),
+    }
+}
+
+fn make_ledger_again(args: &RebuildArgs, config: Option<&Path>) -> Result<ExitCode, Problem> {
+    let paths = Paths::of_process()?;
+    let loaded = load(config, &paths)?;
+    let _log = log::to_file(&paths.state, "rebuild.log")?;
+    let order = rebuild::Order {
+        state: paths.state,
+        instance: args.instance.clone(),
+        verify: args.verify,
+    };
+    let report = runtime()?.block_on(Box::pin(rebuild::run(&order, &loaded.settings)));
+    let report = report.map_err(|error| match error {
+        RebuildError::Fault(fault) => fault.into(),
+        error => Problem::new(Exit::Failed, error.to_string()),
+    })?;
+    for doubt in &report.doubts {
+        cli::complain(&cli::visible(&format!("labtop: {doubt}")));
+    }
+    cli::print(&format!("{}\n", cli::visible(&report.summary)))?;
+    Ok(if report.skipped { Exit::Partly } else { Exit::Done }.into())
 }
 
 async fn show_board(config: Option<&Path>, loaded: &Loaded) -> Result<ExitCode, Problem> {

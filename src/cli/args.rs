@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, value_parser};
 
 use crate::domain::command::Seats;
-use crate::domain::ids::{ArchiveId, RoomName, SeatId, StudentId, TemplateName};
+use crate::domain::ids::{ArchiveId, InstanceId, RoomName, SeatId, StudentId, TemplateName};
 use crate::domain::policy::{LEASE_MINUTES_MAX, SEATS_PER_ROOM_MAX};
 
 const EXAMPLES: &str = "\
@@ -53,6 +53,12 @@ pub enum Verb {
         after_help = "Examples:\n  labtop demo\n  labtop demo --seats 30\n  labtop demo --down    archive and remove it"
     )]
     Demo(DemoArgs),
+    /// Copy the ledger, or make a lost one again.
+    Ledger {
+        /// Which.
+        #[command(subcommand)]
+        verb: LedgerVerb,
+    },
     /// Show or check the configuration.
     Config {
         /// Which.
@@ -132,6 +138,51 @@ pub enum ConfigVerb {
     Print,
     /// Check the configuration and name every mistake in it.
     Check,
+}
+
+/// `labtop ledger …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LedgerVerb {
+    /// Copy the ledger into a new file while the agent goes on.
+    #[command(after_help = "Examples:
+  labtop ledger backup /var/backups/labtop-monday.db
+  labtop ledger backup - | gzip > ledger.db.gz
+
+To use a backup: stop the agent, move ledger.db, ledger.db-wal and ledger.db-shm in the state directory away, and copy
+the backup to ledger.db there.")]
+    Backup(BackupArgs),
+    /// Make a lost or damaged ledger again, out of the archives in the store and the labels on the engine.
+    #[command(after_help = "Examples:
+  labtop ledger rebuild
+  labtop ledger rebuild --instance 6f1b7a52-9a34-4c0e-8d7e-0c7c1f9f7b11 --verify
+
+No agent may run. A ledger that can be read is never touched, one that cannot is kept beside the new one. What is lost
+for good: the audit trail, the ends of leases (each begins anew), and who was closing which room.")]
+    Rebuild(RebuildArgs),
+}
+
+/// `labtop ledger backup`.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// A file that is not there yet; - for standard output.
+    pub file: PathBuf,
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `labtop ledger rebuild`.
+#[derive(Debug, Clone, Args)]
+pub struct RebuildArgs {
+    /// Whose ledger it was; needed when things of several are found.
+    #[arg(long, value_name = "UUID")]
+    pub instance: Option<InstanceId>,
+    /// Read every archive back at once, instead of leaving that to `labtop archive verify --all`.
+    #[arg(long)]
+    pub verify: bool,
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// `labtop archive …`.

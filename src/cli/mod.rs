@@ -1,11 +1,12 @@
 //! The command line: arguments, and the verbs that ask an agent.
 //!
 //! Knows: the client's side of the wire, text and JSON for people and scripts, exit codes. Must not know: the engine,
-//! Docker, the ledger. `labtop`, `agent`, `demo` and `config` are glued together in `main`.
+//! Docker, the ledger. `labtop`, `agent`, `demo`, `config` and `ledger rebuild` are glued together in `main`.
 
 mod archive;
 mod args;
 pub mod attach;
+mod backup;
 mod clean;
 mod exit;
 mod export;
@@ -24,9 +25,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub use args::{
-    AgentArgs, ArchiveVerb, Cli, ClientVerb, CloseArgs, ConfigVerb, DemoArgs, ExtendArgs, LogsArgs, OpenArgs, RoomVerb,
-    SeatVerb, Verb,
+    AgentArgs, ArchiveVerb, BackupArgs, Cli, ClientVerb, CloseArgs, ConfigVerb, DemoArgs, ExtendArgs, LedgerVerb,
+    LogsArgs, OpenArgs, RebuildArgs, RoomVerb, SeatVerb, Verb,
 };
+pub use backup::backup;
 pub use clean::{Cleaner, visible};
 pub use exit::{Exit, Problem, complain, print};
 pub use list::archives_json;

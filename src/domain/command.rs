@@ -237,6 +237,11 @@ pub enum Query {
     Doctor,
 }
 
+/// The verb that takes a copy of the ledger, as the command line and the audit trail write it.
+pub const BACKUP_VERB: &str = "ledger backup";
+/// The least role that may take one: it tells of everybody.
+pub const BACKUP_NEEDS: Role = Role::Admin;
+
 /// What of a stored archive is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

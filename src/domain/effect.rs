@@ -33,6 +33,12 @@ pub struct SeatOrder {
     pub route: String,
     /// The archive that its workspace starts with, instead of the template's starter files.
     pub restore: Option<ArchiveId>,
+    /// Whether its room is an exam.
+    pub exam: bool,
+    /// When its room was opened, Unix milliseconds.
+    pub opened_unix_ms: u64,
+    /// Who opened it.
+    pub opened_by: String,
 }
 
 /// An archive that is to become a seat again.

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod policy;
 pub mod proof;
 pub mod record;
+pub mod relics;
 pub mod role;
 pub mod seen;
 pub mod settings;

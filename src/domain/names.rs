@@ -16,6 +16,8 @@ pub const LABEL_SPEC: &str = "io.labtop.spec";
 pub const LABEL_KIND: &str = "io.labtop.kind";
 /// Which opening of the room the thing belongs to.
 pub const LABEL_SESSION: &str = "io.labtop.session";
+/// What a workspace remembers of the room that it was made in: see [`Origin`](super::relics::Origin).
+pub const LABEL_ORIGIN: &str = "io.labtop.origin";
 /// The owner label of the prototype's contract.
 pub const LABEL_OWNER: &str = "com.caas.owner";
 
@@ -44,6 +46,9 @@ impl Kind {
         }
     }
 }
+
+/// The largest number of an opening with which every name fits a file system.
+pub const SESSION_MAX: u64 = 99_999_999;
 
 /// Makes names for one instance. Two instances on one engine never make the same name.
 #[derive(Debug, Clone)]
@@ -148,7 +153,7 @@ mod tests {
             format!("A{}", "_".repeat(63)).parse().unwrap(),
         );
         assert!(names.volume(&seat, u64::MAX).len() <= 255 + 4);
-        assert!(names.volume(&seat, 99_999_999).len() <= 255);
+        assert!(names.volume(&seat, SESSION_MAX).len() <= 255);
         assert!(names.seat(&seat).starts_with("lab-6f1b7a52_r"));
     }
 

@@ -4,6 +4,8 @@
 pub const AUTOSAVE_EXAM_S: u32 = 60;
 /// The same in a class.
 pub const AUTOSAVE_CLASS_S: u32 = 300;
+/// The last moment that labtop writes for people, Unix milliseconds: in the last days of the year 9999.
+pub const MOMENT_MAX_UNIX_MS: u64 = 253_402_128_000_000;
 /// Most seats of one room: a Linux bridge has 1,024 ports, and one near that fails.
 pub const SEATS_PER_ROOM_MAX: u32 = 900;
 /// Longest lease, minutes: a week, so that a typing mistake does not hold a host for a year.

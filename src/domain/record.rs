@@ -132,8 +132,8 @@ pub enum Change {
     CheckArchive {
         /// Which.
         id: ArchiveId,
-        /// Whether it was as it should be.
-        good: bool,
+        /// How it was proven; none when it was not as it should be.
+        proven: Option<VerifyMode>,
         /// When, Unix milliseconds.
         unix_ms: u64,
     },

@@ -10,6 +10,9 @@ const DISK_LOW_BYTES: u64 = 1 << 30;
 /// Free subnets below which rooms will soon not open.
 const SUBNETS_LOW: usize = 4;
 
+/// What helps a damaged ledger.
+const LEDGER_HINT: &str = "Stop the agent, then put a backup in the ledger's place, or run `labtop ledger rebuild`";
+
 /// Looks at everything that rooms depend on.
 pub(super) async fn examine(world: &World, strange: Option<String>, orphans: Vec<String>) -> Vec<Check> {
     // At once: a hung engine is waited for by each that asks it.
@@ -84,7 +87,7 @@ fn meter(world: &World) -> Check {
 async fn ledger(world: &World) -> Check {
     match world.ledger.integrity().await {
         Ok(text) if text == "ok" => Check::ok("ledger", "sound"),
-        Ok(text) => Check::fail("ledger", text, "Stop the agent and put back a copy of the ledger"),
+        Ok(text) => Check::fail("ledger", text, LEDGER_HINT),
         Err(fault) => failed("ledger", fault),
     }
 }

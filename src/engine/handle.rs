@@ -69,6 +69,13 @@ pub enum Request {
         /// Where the stream goes.
         reply: oneshot::Sender<Result<LogStream, Denial>>,
     },
+    /// Read a copy of the ledger.
+    Backup {
+        /// Who asks.
+        actor: Actor,
+        /// Where the stream goes.
+        reply: oneshot::Sender<Result<LogStream, Denial>>,
+    },
     /// Open a shell.
     Shell {
         /// Who asks.
@@ -194,6 +201,14 @@ impl Handle {
             reply,
         })
         .await?
+    }
+
+    /// Opens a copy of the ledger.
+    ///
+    /// # Errors
+    /// When the role does not permit it, or no sound copy can be made.
+    pub async fn backup(&self, actor: Actor) -> Result<LogStream, Denial> {
+        self.call(|reply| Request::Backup { actor, reply }).await?
     }
 
     /// Opens a shell in a seat.

@@ -4,6 +4,7 @@
 //! tasks. It never awaits the world: a Docker that hangs holds up nobody but its own task.
 
 pub mod archive;
+mod backup;
 pub mod clock;
 mod doctor;
 pub mod handle;

@@ -31,6 +31,12 @@ pub(super) fn answer(run: &mut Run, request: Request) {
             excerpt,
             reply,
         } => fetch(run, &actor, id, excerpt, reply),
+        Request::Backup { actor, reply } => {
+            let world = run.world.clone();
+            tokio::spawn(async move {
+                let _ = reply.send(Box::pin(world.open_backup(&actor)).await);
+            });
+        }
         Request::Shell {
             actor,
             seat,

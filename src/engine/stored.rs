@@ -20,7 +20,7 @@ use crate::domain::role::Actor;
 use crate::world::docker::Refill;
 
 /// Pieces of an archive that wait for a slow reader.
-const PIECES: usize = 16;
+pub(super) const PIECES: usize = 16;
 
 impl World {
     async fn claim(&self, id: ArchiveId) -> Result<ArchiveClaim, Denial> {
@@ -38,7 +38,7 @@ impl World {
         if checked.is_ok() || differs {
             let change = Change::CheckArchive {
                 id,
-                good: !differs,
+                proven: checked.as_ref().ok().copied(),
                 unix_ms: clock::unix_ms(),
             };
             self.ledger.write(vec![change]).await?;
@@ -124,7 +124,7 @@ fn taken_out(actor: &Actor, claim: &ArchiveClaim, excerpt: &Excerpt) -> Change {
 }
 
 /// What is written to it goes into a stream.
-struct Pipe(mpsc::Sender<Result<Bytes, Fault>>);
+pub(super) struct Pipe(pub(super) mpsc::Sender<Result<Bytes, Fault>>);
 
 impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

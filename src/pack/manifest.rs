@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::entry::{Entry, Kind, Mtime, shown};
 use super::sum::{hex, unhex};
 use crate::domain::ids::{ArchiveId, InstanceId, SeatId};
-use crate::domain::proof::{ArchiveClaim, Stored};
+use crate::domain::names::archive_key;
+use crate::domain::proof::{ArchiveClaim, Extent, Stored};
 use crate::domain::template::Selection;
 
 /// The form of manifests that this version writes.
@@ -80,6 +81,32 @@ impl Head {
             left_out: extent.left_out,
             torn: extent.torn,
             selection: extent.selection.clone(),
+        }
+    }
+
+    /// The archive that it tells of, whose manifest has that length and digest.
+    #[must_use]
+    pub fn claim(self, manifest: Stored) -> ArchiveClaim {
+        ArchiveClaim {
+            key: archive_key(&self.seat, &self.id),
+            id: self.id,
+            seat: self.seat,
+            session: self.session,
+            epoch: self.epoch,
+            bytes: self.workspace.bytes,
+            digest: self.workspace.digest,
+            content_bytes: self.content_bytes,
+            content_digest: self.content_digest,
+            created_unix_ms: self.created_unix_ms,
+            extent: Extent {
+                entries: self.stored_entries,
+                left_out: self.left_out,
+                torn: self.torn,
+                elsewhere_digest: self.elsewhere_digest,
+                manifest,
+                log: self.log,
+                selection: self.selection,
+            },
         }
     }
 }

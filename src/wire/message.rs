@@ -113,6 +113,8 @@ pub enum Request {
         /// Which part.
         excerpt: Excerpt,
     },
+    /// A copy of the ledger as raw bytes.
+    Backup,
     /// A shell in a seat: raw bytes both ways.
     Shell {
         /// In which seat.

@@ -109,6 +109,9 @@ impl Lab {
             session: SESSION,
             template: self.template(&["sleep", "3600"]),
             restore: None,
+            exam: true,
+            opened_unix_ms: 1_790_000_000_000,
+            opened_by: "ann".into(),
         }
     }
 

@@ -155,6 +155,9 @@ impl Control {
             template: room.record.template.clone(),
             route: seat.record.route.clone(),
             restore: seat.record.restore.clone(),
+            exam: room.record.exam,
+            opened_unix_ms: room.record.opened_unix_ms,
+            opened_by: room.record.opened_by.clone(),
         })
     }
 }

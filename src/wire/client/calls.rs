@@ -92,6 +92,14 @@ impl Client {
         self.pipe(&Request::Fetch { id, excerpt }).await
     }
 
+    /// Opens a copy of the ledger, which is whole when its end is told.
+    ///
+    /// # Errors
+    /// When the agent cannot be reached, does not permit it, or cannot make one.
+    pub async fn backup(&self) -> Result<Logs, CallError> {
+        self.pipe(&Request::Backup).await
+    }
+
     async fn pipe(&self, request: &Request) -> Result<Logs, CallError> {
         let mut connection = self.open(request).await?;
         match next_event(&mut connection.reader).await? {

@@ -11,4 +11,5 @@ mod talk;
 mod watch;
 
 pub use listen::{BindError, CONNECTIONS_MAX, bind, serve, unbind};
+pub use peer::actor;
 pub use talk::{Host, talk};

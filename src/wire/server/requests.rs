@@ -93,6 +93,14 @@ where
     pipe(connection, host.handle.fetch(actor, id, excerpt), host).await
 }
 
+/// Sends a copy of the ledger.
+pub async fn backup<S>(connection: Connection<S>, actor: Actor, host: &Host) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite,
+{
+    pipe(connection, host.handle.backup(actor), host).await
+}
+
 /// Opens a stream of bytes and sends it.
 async fn pipe<S, O>(connection: Connection<S>, opening: O, host: &Host) -> io::Result<()>
 where

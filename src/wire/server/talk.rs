@@ -42,6 +42,7 @@ where
         Request::Ask { query } => requests::ask(connection, query, host).await,
         Request::Logs { seat, tail, follow } => requests::logs(connection, seat, tail, follow, host).await,
         Request::Fetch { id, excerpt } => requests::fetch(connection, actor, id, excerpt, host).await,
+        Request::Backup => requests::backup(connection, actor, host).await,
         Request::Shell { seat, cols, rows } => shell::shell(connection, actor, seat, (cols, rows), host).await,
     }
 }

@@ -11,15 +11,17 @@ mod object;
 mod put;
 mod s3;
 mod store;
+mod survey;
 mod tree;
 mod trouble;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use feed::{PIECES, Piece, Source, Supply};
 pub use object::{Object, Stop};
 pub use put::digest;
 pub use store::Store;
+pub use survey::Survey;
 
 use crate::domain::ids::{ArchiveId, InstanceId, SeatId};
 use crate::domain::proof::VerifyMode;
@@ -83,5 +85,11 @@ impl Archives {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The private directory for what is on its way.
+    #[must_use]
+    pub fn scratch(&self) -> &Path {
+        &self.manner.scratch
     }
 }

@@ -28,6 +28,7 @@ mod shell;
 mod spec;
 mod starter;
 mod stats;
+mod survey;
 mod work;
 mod workspace_owner;
 

@@ -22,6 +22,7 @@ use super::image::or_missing;
 use super::refill::Refill;
 use super::spec::{LABEL_WORKSPACE, WORKSPACE_KEPT, WORKSPACE_NEW, identity, owner, volume_mount};
 use super::starter::{Upload, upload};
+use super::survey::origin_label;
 use crate::domain::effect::SeatOrder;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::names::Kind;
@@ -151,9 +152,11 @@ impl Docker {
     async fn claim_volume(&self, order: &SeatOrder) -> Result<(), Fault> {
         let name = self.inner.names.volume(&order.seat, order.session);
         let instance = &self.inner.options.instance;
+        let mut labels = identity(instance, &order.seat, order.session, Kind::Volume);
+        labels.extend([origin_label(order)?]);
         let request = VolumeCreateRequest {
             name: Some(name.clone()),
-            labels: Some(identity(instance, &order.seat, order.session, Kind::Volume)),
+            labels: Some(labels),
             ..Default::default()
         };
         let call = self.client()?.create_volume(request);

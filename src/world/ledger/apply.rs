@@ -28,8 +28,8 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::SetDeadlines(ends) => ends.iter().try_for_each(|(seat, end)| set_deadline(db, seat, *end)),
         Change::SetClosing(seat, closing) => set_closing(db, seat, closing),
         Change::AddArchive(claim, mode) => add_archive(db, claim, *mode),
-        Change::CheckArchive { id, good, unix_ms } => check_archive(db, id, *good, *unix_ms),
         Change::DropSnapshot(id) => drop_snapshot(db, id),
+        Change::CheckArchive { id, proven, unix_ms } => check_archive(db, id, *proven, *unix_ms),
         Change::EndSeat(seat) => end_seat(db, seat),
         Change::Audit(entry) => add_audit(db, entry),
         Change::SetEngine(id) => run(db, "UPDATE meta SET engine = ?1", params![id]),
@@ -131,11 +131,13 @@ fn set_closing(db: &Connection, seat: &SeatId, closing: &Closing) -> rusqlite::R
     )
 }
 
-fn check_archive(db: &Connection, id: &ArchiveId, good: bool, unix_ms: u64) -> rusqlite::Result<()> {
+/// How it was first proven stays; one that was in doubt is proven anew.
+fn check_archive(db: &Connection, id: &ArchiveId, proven: Option<VerifyMode>, unix_ms: u64) -> rusqlite::Result<()> {
     run(
         db,
-        "UPDATE archives SET verified = ?2, checked_unix_ms = ?3 WHERE id = ?1",
-        params![id.as_str(), good, number(unix_ms)?],
+        "UPDATE archives SET verify = CASE WHEN verified THEN verify ELSE coalesce(?2, verify) END,
+             verified = ?2 IS NOT NULL, checked_unix_ms = ?3 WHERE id = ?1",
+        params![id.as_str(), proven.map(verify_mode), number(unix_ms)?],
     )
 }
 

@@ -3,6 +3,8 @@
 //! Knows: how the domain's records become rows. Must not know: why they change, or what time it is.
 
 mod apply;
+mod copy;
+mod rebuild;
 mod rows;
 mod schema;
 mod trouble;
@@ -22,6 +24,9 @@ use crate::domain::proof::ArchiveClaim;
 use crate::domain::record::{AuditEntry, Change, LedgerState};
 use trouble::ledger_fault;
 use writer::Pending;
+
+pub use copy::sweep_copies;
+pub use rebuild::{Remains, Standing, examine, make_again};
 
 /// Writes that may wait for the thread before the next one waits for a place: a large room closing at once.
 const QUEUE: usize = 1024;
@@ -145,15 +150,7 @@ impl Ledger {
     /// # Errors
     /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read at all.
     pub async fn integrity(&self) -> Result<String, Fault> {
-        self.read(|db| {
-            let mut lines: Vec<String> = Vec::new();
-            db.pragma_query(None, "integrity_check", |row| {
-                lines.push(row.get(0)?);
-                Ok(())
-            })?;
-            Ok(lines.join("\n"))
-        })
-        .await
+        self.read(schema::integrity).await
     }
 
     /// Runs a reading on a connection of its own, so that a long one delays no write.

@@ -158,8 +158,35 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-fn version(db: &Connection) -> rusqlite::Result<i64> {
+/// Which form a file has; 0 when none.
+pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// The newest form.
+pub(super) fn newest() -> usize {
+    MIGRATIONS.len()
+}
+
+/// Reads the whole file and says `ok`, or what is wrong with it, one finding a line.
+pub(super) fn integrity(db: &Connection) -> rusqlite::Result<String> {
+    let mut lines: Vec<String> = Vec::new();
+    db.pragma_query(None, "integrity_check", |row| {
+        lines.push(row.get(0)?);
+        Ok(())
+    })?;
+    Ok(lines.join("\n"))
+}
+
+/// Writes everything as it is at this moment into another file, which must be empty.
+pub(super) fn vacuum_into(db: &Connection, place: &Path) -> rusqlite::Result<()> {
+    let name = place.to_string_lossy();
+    db.execute("VACUUM INTO ?1", [name.as_ref()]).map(drop)
+}
+
+/// Takes everything into the file itself, so that its companions may be left behind.
+pub(super) fn settle(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// One step, all or nothing. Another process may have taken it while this one waited for the file.

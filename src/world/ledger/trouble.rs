@@ -7,7 +7,8 @@ use rusqlite::ErrorCode;
 
 use crate::domain::fault::{Fault, FaultCode};
 
-const RESTORE: &str = "Stop the agent, move the file and its -wal and -shm companions aside and put a backup in place";
+const RESTORE: &str = "Stop the agent, move the file and its -wal and -shm companions aside and put a backup in place, or \
+     `labtop ledger rebuild` makes it again from the archives and what is on the engine";
 const CLEAR: &str = "Free space there; nothing that was acknowledged is lost, and the write is tried again";
 
 /// What SQLite said while it was to `verb` the ledger.
@@ -55,6 +56,15 @@ pub(super) fn of_file(path: &Path, error: &io::Error) -> Fault {
         format!("could not make the ledger {}: {error}", path.display()),
     )
     .hint(hint)
+}
+
+/// A copy of it could not be made.
+pub(super) fn of_copy(scratch: &Path, error: &io::Error) -> Fault {
+    Fault::new(
+        FaultCode::Ledger,
+        format!("could not make a copy of the ledger in {}: {error}", scratch.display()),
+    )
+    .hint("See that there is room, and that the agent's user may write there")
 }
 
 /// A later labtop has written it.
