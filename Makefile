@@ -43,9 +43,9 @@ lint: ## formatting, lints, licences and banned crates
 	$(CARGO) test --locked --quiet --test architecture --test dependencies
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; fi
 
-bench: ## measure openings against the raw engine, the board's first screen, and memory
-	@scripts/setup demo
-	$(CARGO) bench --locked --bench rooms $(ARGS)
+bench: ## measure openings and archives against what there is without labtop, the board's first screen, and memory
+	@scripts/setup bench
+	$(CARGO) bench --locked --bench rooms --bench archives $(ARGS)
 
 build: setup-build ## build for work on labtop
 	$(CARGO) build --locked

@@ -17,7 +17,7 @@ use crate::domain::fault::Fault;
 use crate::domain::ids::InstanceId;
 use crate::domain::settings::{Settings, StoreSettings};
 use crate::engine::{self, Engine, World, clock};
-use crate::pack::packer::Compression;
+use crate::pack::squeeze::Compression;
 use crate::paths::private_directory;
 use crate::wire::server;
 use crate::world::archive::{Archives, Manner, Store};

@@ -2,6 +2,8 @@
 //!
 //! `make bench` prints them. Numbers of one machine are not comparable with those of another; the ratios are.
 
+#[path = "../figures/mod.rs"]
+mod figures;
 #[path = "../../tests/lab/mod.rs"]
 mod lab;
 mod raw;
@@ -9,6 +11,7 @@ mod screen;
 
 use std::time::{Duration, Instant};
 
+use figures::{millis, peak_kib, spread};
 use lab::{Lab, TEMPLATE};
 
 /// Seats of the rooms whose opening is timed.
@@ -73,7 +76,7 @@ fn board() {
         warm.push(millis(shown.until_figures()));
         board_kib = board_kib.max(shown.peak_kib());
     }
-    let agent_kib = lab.agent_pid().map_or(0, screen::peak_kib);
+    let agent_kib = lab.agent_pid().map_or(0, peak_kib);
     let (mut list, mut figures) = (Vec::new(), Vec::new());
     for _ in 0..BOARD_RUNS {
         lab.kill_agent();
@@ -106,19 +109,4 @@ fn rates(times: &[Duration]) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a few dozen seats")]
     let rates: Vec<f64> = times.iter().map(|t| SEATS as f64 / t.as_secs_f64()).collect();
     spread(&rates, " seats/s")
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
-}
-
-/// Median, and the least and greatest.
-fn spread(values: &[f64], unit: &str) -> String {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (low, high) = (sorted[0], sorted[sorted.len() - 1]);
-    format!(
-        "median {:.2}{unit}, from {low:.2} to {high:.2}",
-        sorted[sorted.len() / 2]
-    )
 }

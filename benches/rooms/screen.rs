@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
+use crate::figures::peak_kib;
 use crate::lab::{LABTOP, Lab};
 
 const COLS: u16 = 160;
@@ -113,13 +114,4 @@ fn seat_rows(screen: &str) -> impl Iterator<Item = &str> {
 fn has_figures(row: &str) -> bool {
     let percent = |word: &str| word.contains('.') && word.parse::<f32>().is_ok();
     row.contains("iB") && row.split_whitespace().any(percent)
-}
-
-/// Peak resident memory of a process, KiB (`VmHWM`).
-pub fn peak_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    line.and_then(|l| l.split_whitespace().nth(1))
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0)
 }

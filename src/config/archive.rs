@@ -29,6 +29,11 @@ const RETRIES: u32 = 4;
 const REGION: &str = "us-east-1";
 /// Most bytes of one archive unless the template says otherwise.
 const SEAT_MAX: u64 = 48 << 30;
+/// S3 takes no more parts of one object.
+const PARTS_MAX: u64 = 10_000;
+// Memory is counted in parts, so the smallest must do for the largest archive, also when zstd can make nothing of it smaller
+// and adds heads of its own (far below one in a hundred).
+const _: () = assert!(PART_MIN * PARTS_MAX > SEAT_MAX + SEAT_MAX / 100);
 
 /// Reads `[archive]`.
 pub(super) fn read(section: &Section<'_>, state_dir: &Path) -> ArchiveSettings {

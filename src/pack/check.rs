@@ -1,7 +1,8 @@
 //! Whether what a store gave back is what was sent, entry by entry.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 
+use super::belt::{Loader, Unloader, belt};
 use super::digest::ContentDigest;
 use super::entry::{Entry, Kind, shown};
 use super::manifest;
@@ -22,19 +23,61 @@ pub struct Compared {
     pub content: Content,
 }
 
-/// Unpacks `stored` and compares every entry with the manifest. At most `content_bytes` are unpacked, so that a forged
-/// object does not unpack for ever.
+/// Unpacks `stored` and compares every entry with the manifest, on a thread of its own. At most `content_bytes` are
+/// unpacked, so that a forged object does not unpack for ever.
 ///
 /// # Errors
 /// What differs, in words that go on after "archive X of Y".
-pub fn compare<R: Read, M: BufRead>(
+pub fn compare<R: Read, M: BufRead + Send>(
     stored: R,
     manifest: &mut manifest::Reader<M>,
     content_bytes: u64,
 ) -> Result<Compared, String> {
-    let decoder = zstd::Decoder::new(Summed::new(stored)).map_err(|error| broken(&error))?;
+    let (loader, unloader) = belt();
+    std::thread::scope(|scope| {
+        let comparer = std::thread::Builder::new().name("compare".into());
+        let comparing = comparer
+            .spawn_scoped(scope, move || entries(unloader, manifest))
+            .map_err(|error| format!("could not be compared: {error}"))?;
+        let unpacked = unpack(stored, content_bytes, loader);
+        let content = match comparing.join() {
+            Ok(content) => content,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        // The other side only sees that no more comes; why that is so is known here.
+        let stored = unpacked.map_err(|error| broken(&error))?;
+        let content = content?;
+        // Without a difference everything was taken.
+        let stored = stored.ok_or("came back different: it could not be compared to its end")?;
+        Ok(Compared { stored, content })
+    })
+}
+
+/// Puts what is unpacked on the belt. The sum of `stored`; none when nobody takes any more.
+fn unpack(stored: impl Read, content_bytes: u64, mut to: Loader) -> io::Result<Option<Sum>> {
     // One byte more than there may be tells that there is more.
-    let mut reader = TarReader::new(decoder.take(content_bytes.saturating_add(1)));
+    let mut decoder = zstd::Decoder::new(Summed::new(stored))?.take(content_bytes.saturating_add(1));
+    let mut buffer = vec![0; READ_SIZE];
+    loop {
+        let count = match decoder.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if count == 0 {
+            break;
+        }
+        if to.write_all(&buffer[..count]).is_err() {
+            return Ok(None);
+        }
+    }
+    let sum = decoder.into_inner().finish().into_inner().finish();
+    Ok(to.finish().ok().map(|()| sum))
+}
+
+/// Compares entry by entry.
+fn entries<M: BufRead>(unpacked: Unloader, manifest: &mut manifest::Reader<M>) -> Result<Content, String> {
+    let mut reader = TarReader::new(unpacked);
     let mut content = ContentDigest::default();
     let mut buffer = vec![0; READ_SIZE];
     while let Some(entry) = reader.next_entry().map_err(|error| unreadable(&error))? {
@@ -59,14 +102,12 @@ pub fn compare<R: Read, M: BufRead>(
         return Err(format!("came back different: {} is missing in it", shown(&entry.path)));
     }
     let bytes = reader.position();
-    let stored = reader.into_inner().into_inner().finish().into_inner().finish();
     let (digest, elsewhere_digest) = content.finish();
-    let content = Content {
+    Ok(Content {
         bytes,
         digest,
         elsewhere_digest,
-    };
-    Ok(Compared { stored, content })
+    })
 }
 
 /// An entry as the manifest tells of it, with the digest of a file.

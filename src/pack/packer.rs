@@ -1,4 +1,4 @@
-//! A student's work on its way into an archive: chosen, listed, digested, packed, digested again. In constant memory.
+//! A student's work on its way into an archive: chosen, listed, digested, made one tar. In constant memory.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
@@ -11,14 +11,14 @@ use super::entry::{Entry, Kind, shown};
 use super::manifest::Line;
 use super::reader::{BadTar, TarError, TarReader};
 use super::rules::{Part, Selector};
-use super::sum::{Sum, Summed, Summer};
+use super::sum::Summer;
 use super::tree::{self, Content, Found, Next};
 use super::writer::TarWriter;
 
-/// Bytes handed to the store at once.
-const WRITE_SIZE: usize = 256 * 1024;
 /// Bytes of a file that are read at once.
 const READ_SIZE: usize = 128 * 1024;
+/// Bytes of the manifest's lines that are written at once.
+const SPOOL_SIZE: usize = 64 * 1024;
 /// What an entry takes besides its content, at least.
 const ENTRY_BYTES: u64 = 512;
 
@@ -52,15 +52,6 @@ impl From<io::Error> for PackError {
     }
 }
 
-/// How hard zstd tries.
-#[derive(Debug, Clone, Copy)]
-pub struct Compression {
-    /// 1 to 19.
-    pub level: i32,
-    /// Threads of zstd's own; 0 compresses in the packing thread.
-    pub threads: u32,
-}
-
 /// What a packing is to heed.
 pub struct Orders {
     /// Which things belong to the archive.
@@ -78,8 +69,6 @@ pub struct Orders {
 /// What was packed.
 #[derive(Debug)]
 pub struct Packed {
-    /// What went out, compressed.
-    pub stored: Sum,
     /// Bytes of the tar before compression.
     pub content_bytes: u64,
     /// Digest of the workspace's entries.
@@ -130,7 +119,7 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-type Tar<W> = TarWriter<Counted<zstd::Encoder<'static, Summed<BufWriter<W>>>>>;
+type Tar<W> = TarWriter<Counted<W>>;
 
 /// Packs sources, one after the other, into `W`; or only digests them.
 pub struct Packer<W: Write> {
@@ -156,21 +145,9 @@ impl Packer<io::Sink> {
 
 impl<W: Write> Packer<W> {
     /// One that packs into `out`, and writes the manifest's lines to `spool`.
-    ///
-    /// # Errors
-    /// When zstd refuses its orders.
-    pub fn new(out: W, spool: File, compression: Compression, orders: Orders) -> io::Result<Self> {
-        let summed = Summed::new(BufWriter::with_capacity(WRITE_SIZE, out));
-        let mut encoder = zstd::Encoder::new(summed, compression.level)?;
-        encoder.include_checksum(true)?;
-        if compression.threads > 0 {
-            encoder.multithread(compression.threads)?;
-        }
-        let tar = TarWriter::new(Counted {
-            inner: encoder,
-            bytes: 0,
-        });
-        Ok(Self::with(Some((tar, BufWriter::new(spool))), orders))
+    pub fn new(out: W, spool: File, orders: Orders) -> Self {
+        let tar = TarWriter::new(Counted { inner: out, bytes: 0 });
+        Self::with(Some((tar, BufWriter::with_capacity(SPOOL_SIZE, spool))), orders)
     }
 
     fn with(out: Option<(Tar<W>, BufWriter<File>)>, orders: Orders) -> Self {
@@ -333,20 +310,17 @@ impl<W: Write> Packer<W> {
     /// # Errors
     /// [`PackError::Out`].
     pub fn finish(mut self) -> Result<(Packed, Option<BufReader<File>>), PackError> {
-        let (mut stored, mut content_bytes, mut lines) = (Sum::default(), 0, None);
+        let (mut content_bytes, mut lines) = (0, None);
         if let Some((tar, spool)) = self.out.take() {
-            let counted = tar.finish().map_err(PackError::Out)?;
+            let mut counted = tar.finish().map_err(PackError::Out)?;
+            counted.flush().map_err(PackError::Out)?;
             content_bytes = counted.bytes;
-            let mut summed = counted.inner.finish().map_err(PackError::Out)?;
-            summed.flush().map_err(PackError::Out)?;
-            stored = summed.finish();
             let mut file = spool.into_inner().map_err(|error| PackError::Out(error.into_error()))?;
             file.rewind().map_err(PackError::Out)?;
             lines = Some(BufReader::new(file));
         }
         let (content_digest, elsewhere_digest) = self.content.finish();
         let packed = Packed {
-            stored,
             content_bytes,
             content_digest,
             elsewhere_digest,

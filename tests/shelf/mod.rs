@@ -9,8 +9,8 @@ use futures_util::{Stream, StreamExt};
 use labtop::domain::fault::Fault;
 use labtop::domain::proof::{ArchiveClaim, Stillness, VerifiedArchive, VerifyMode};
 use labtop::domain::template::Selection;
-use labtop::pack::packer::Compression;
 use labtop::pack::rules::Part;
+use labtop::pack::squeeze::Compression;
 use labtop::world::archive::{Archives, Draft, Manner, Piece, Source, Store, Supply};
 use tokio::sync::mpsc;
 

@@ -26,7 +26,7 @@ pub use survey::Survey;
 use crate::domain::ids::{ArchiveId, InstanceId, SeatId};
 use crate::domain::proof::VerifyMode;
 use crate::domain::template::Selection;
-use crate::pack::packer::Compression;
+use crate::pack::squeeze::Compression;
 
 /// What an archive is about, before it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,10 +19,11 @@ use crate::domain::template::Selection;
 use crate::pack::manifest::{self, Head};
 use crate::pack::packer::{Orders, PackError, Packed, Packer};
 use crate::pack::rules::Selector;
+use crate::pack::squeeze::squeeze;
 use crate::pack::sum::{Sum, Summed};
 
-/// What was packed, and the lines of its manifest.
-type Work = (Packed, Option<BufReader<File>>);
+/// What was packed, the lines of its manifest, and what came of it in the store.
+type Work = ((Packed, Option<BufReader<File>>), Sum);
 
 impl From<Sum> for Stored {
     fn from(sum: Sum) -> Self {
@@ -66,8 +67,8 @@ impl Archives {
             Some(pieces) => Some(self.put_log(draft, pieces).await?),
             None => None,
         };
-        let (packed, lines) = self.put_work(draft, supply, progress).await?;
-        let mut claim = claim(draft, packed, log);
+        let ((packed, lines), stored) = self.put_work(draft, supply, progress).await?;
+        let mut claim = claim(draft, packed, stored, log);
         claim.extent.manifest = self.put_manifest(&claim, lines).await?;
         Ok(claim)
     }
@@ -102,8 +103,11 @@ impl Archives {
         let seat = draft.seat.clone();
         let work = move |out: &mut dyn Write| {
             let failed = Arc::default();
-            let mut packer = Packer::new(out, spool, compression, orders)?;
-            let packed = take_all(&mut packer, supply, &failed).and_then(|()| packer.finish());
+            let packed = squeeze(out, compression, |into| {
+                let mut packer = Packer::new(into, spool, orders);
+                take_all(&mut packer, supply, &failed)?;
+                packer.finish()
+            });
             packed.map_err(|error| stop(error, &failed, &seat))
         };
         self.store.write(&key, work).await
@@ -132,15 +136,15 @@ impl Archives {
     }
 }
 
-fn claim(draft: &Draft, packed: Packed, log: Option<Stored>) -> ArchiveClaim {
+fn claim(draft: &Draft, packed: Packed, stored: Sum, log: Option<Stored>) -> ArchiveClaim {
     ArchiveClaim {
         key: part_key(&draft.seat, &draft.id, ArchivePart::Workspace),
         id: draft.id.clone(),
         seat: draft.seat.clone(),
         session: draft.session,
         epoch: draft.epoch,
-        bytes: packed.stored.bytes,
-        digest: packed.stored.digest,
+        bytes: stored.bytes,
+        digest: stored.digest,
         content_bytes: packed.content_bytes,
         content_digest: packed.content_digest,
         created_unix_ms: draft.created_unix_ms,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use s3::serde_types::Part;
 use tokio::sync::mpsc;
@@ -32,13 +32,23 @@ enum Piece {
     Last(Bytes),
 }
 
-/// Room in memory for one piece; whoever sent it gives it back.
-struct Room;
+/// Room in memory for one piece; whoever sent it gives it back. Empty, and with the piece's memory where that is free again.
+struct Room(BytesMut);
+
+impl Room {
+    /// The memory of a piece that was sent; none of it while somebody still holds a part of it.
+    fn of(sent: Bytes) -> Self {
+        let mut memory = sent.try_into_mut().unwrap_or_default();
+        memory.clear();
+        Self(memory)
+    }
+}
 
 /// Cuts what is written into pieces of one size, as long as there is room for them.
 struct Cutter {
     size: usize,
-    full: Vec<u8>,
+    /// None before a piece is begun.
+    full: Option<BytesMut>,
     to: mpsc::Sender<Piece>,
     rooms: mpsc::Receiver<Room>,
 }
@@ -49,7 +59,7 @@ fn not_taken() -> io::Error {
 
 impl Cutter {
     fn send(&mut self, last: bool) -> io::Result<()> {
-        let bytes = Bytes::from(std::mem::take(&mut self.full));
+        let bytes = self.full.take().unwrap_or_default().freeze();
         let piece = if last { Piece::Last(bytes) } else { Piece::Full(bytes) };
         self.to.blocking_send(piece).map_err(|_| not_taken())
     }
@@ -58,18 +68,23 @@ impl Cutter {
 impl Write for Cutter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Only when more comes is a full piece not the last one.
-        if self.full.len() == self.size {
+        if self.full.as_ref().is_some_and(|full| full.len() == self.size) {
             self.send(false)?;
         }
-        if self.full.capacity() == 0 {
-            let Room = self.rooms.blocking_recv().ok_or_else(not_taken)?;
-            self.full.reserve_exact(self.size.min(bytes.len().max(PIECE)));
+        let full = match &mut self.full {
+            Some(full) => full,
+            none => {
+                let Room(memory) = self.rooms.blocking_recv().ok_or_else(not_taken)?;
+                none.insert(memory)
+            }
+        };
+        if full.len() + bytes.len() > full.capacity() {
+            // Most objects are small: only a second writing takes a whole piece's memory.
+            let first = self.size.min(bytes.len().max(PIECE));
+            full.reserve(if full.is_empty() { first } else { self.size - full.len() });
         }
-        if self.full.len() + bytes.len() > self.full.capacity() {
-            self.full.reserve_exact(self.size - self.full.len());
-        }
-        let count = bytes.len().min(self.size - self.full.len());
-        self.full.extend_from_slice(&bytes[..count]);
+        let count = bytes.len().min(self.size - full.len());
+        full.extend_from_slice(&bytes[..count]);
         Ok(count)
     }
 
@@ -88,7 +103,7 @@ where
     let (back, rooms) = rooms(store.inner.settings.parts_in_flight as usize + 1);
     let size = usize::try_from(store.inner.settings.part_bytes).unwrap_or(usize::MAX);
     let worked = blocking(move |_| {
-        let full = Vec::new();
+        let full = None;
         let mut cutter = Cutter { size, full, to, rooms };
         Ok(work(&mut cutter).and_then(|result| {
             cutter.send(true)?;
@@ -111,7 +126,7 @@ where
 fn rooms(count: usize) -> (mpsc::Sender<Room>, mpsc::Receiver<Room>) {
     let (back, rooms) = mpsc::channel(count);
     for _ in 0..count {
-        let _ = back.try_send(Room);
+        let _ = back.try_send(Room(BytesMut::new()));
     }
     (back, rooms)
 }
@@ -247,11 +262,12 @@ impl Upload {
             }
             // The part's bytes are let go when it is sent: what is in memory is what is in flight.
             if !(last && bytes.is_empty()) {
+                let again = bytes.clone();
                 let part = send_part(self.store.clone(), self.key.clone(), self.id.clone(), number, bytes);
                 let back = back.clone();
                 sending.spawn(async move {
                     let sent = part.await;
-                    let _ = back.try_send(Room);
+                    let _ = back.try_send(Room::of(again));
                     sent
                 });
             }
@@ -341,5 +357,21 @@ async fn while_moving<T>(answer: impl Future<Output = T>, moved: &AtomicU64, idl
                 return Err(Trouble::passing(format!("it took no byte for {seconds} s")));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_part_that_was_sent_is_used_again() {
+        let part = || BytesMut::from(vec![7; 5000].as_slice()).freeze();
+        let Room(memory) = Room::of(part());
+        assert!(memory.is_empty() && memory.capacity() >= 5000);
+        let sent = part();
+        let held = sent.slice(..10);
+        assert_eq!(Room::of(sent).0.capacity(), 0, "somebody still has a piece of it");
+        assert_eq!(held, vec![7; 10]);
     }
 }
