@@ -5,6 +5,7 @@ mod asks;
 mod named;
 mod rig;
 mod setbacks;
+mod time_left;
 
 use asks::{close, extend, freeze, kill, open, restart, thaw};
 use labtop::domain::command::{Command, Outcome};
