@@ -2,6 +2,7 @@
 
 use crate::domain::command::ArchiveRow;
 use crate::domain::ids::{ArchiveId, RoomName, SeatId};
+use crate::domain::proof::VerifyMode;
 
 use super::field::Field;
 use super::model::FILTER_MAX;
@@ -139,10 +140,20 @@ impl Archives {
     }
 }
 
+/// How it was proven, or that it is not as it was sent: the row's word.
+#[must_use]
+pub fn proof(row: &ArchiveRow) -> &'static str {
+    match (row.verified, row.verify) {
+        (false, _) => "DAMAGED",
+        (true, VerifyMode::Full) => "full",
+        (true, VerifyMode::Checksum) => "checksum",
+    }
+}
+
 /// Student, room, time, id, and the words that the row shows.
 fn matches(row: &ArchiveRow, word: &str) -> bool {
     let marks = [
-        (!row.verified).then_some("not verified damaged"),
+        Some(proof(row)),
         (row.torn > 0).then_some("torn"),
         (row.left_out > 0).then_some("left out"),
     ];

@@ -116,7 +116,7 @@ impl Verb {
             Self::Thaw => "Frozen programs go on where they stood.",
             Self::Extend => "Every lease ends that much later.",
             Self::Close => "Every seat is frozen, archived, verified, then removed.",
-            Self::Restore => "Its files are written on this host, into a new directory that only you can enter.",
+            Self::Restore => "Its files are written on this host, into this new directory, which only you can enter:",
         }
     }
 }

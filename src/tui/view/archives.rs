@@ -6,8 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 
 use crate::domain::command::ArchiveRow;
-use crate::domain::proof::VerifyMode;
-use crate::tui::archives::{Archives, Asked, kept};
+use crate::tui::archives::{Archives, Asked, kept, proof};
 use crate::tui::human::{count, size};
 use crate::tui::model::Model;
 use crate::tui::text::{clean, fit, pad, wrap};
@@ -108,7 +107,7 @@ fn draw_empty(look: Look, list: &Archives, frame: &mut Frame, inner: Rect) {
         (Asked::Waiting, ..) => "Asking the agent.".to_owned(),
         (Asked::Here, true, _) => "No archive matches the filter. Esc clears it.".to_owned(),
         (Asked::Here, false, Some(room)) => {
-            format!("Room {room} has no archives yet: closing it makes them. a shows those of all rooms.")
+            format!("Room {room} has no archives yet: closing it makes them. Press a for those of all rooms.")
         }
         (Asked::Here, false, None) => "No archives yet: closing a room makes them.".to_owned(),
     };
@@ -194,13 +193,9 @@ fn moment(created: &str, width: usize, ascii: bool) -> String {
         .collect()
 }
 
-/// How it was proven, or that it is not as it was sent.
+/// How it was proven, and whether that is well.
 fn verdict(look: Look, row: &ArchiveRow) -> (&'static str, Style) {
-    match (row.verified, row.verify) {
-        (false, _) => ("DAMAGED", look.bad()),
-        (true, VerifyMode::Full) => ("full", look.good()),
-        (true, VerifyMode::Checksum) => ("checksum", look.good()),
-    }
+    (proof(row), if row.verified { look.good() } else { look.bad() })
 }
 
 /// What goes on with it, what changed while it was read, what was left out.
@@ -229,10 +224,9 @@ fn about(look: Look, row: &ArchiveRow, width: u16) -> Vec<Line<'static>> {
         Span::styled(format!("{} ", kept(row).seat), look.strong()),
         Span::raw(row.id.to_string()),
     ];
-    let torn = count(usize::try_from(row.torn).unwrap_or(usize::MAX), "file");
     let facts = format!(
-        "{} entries; {torn} changed while being read (torn); {} left out, named in the tree",
-        row.entries, row.left_out
+        "{} entries; {} torn (changed while read); {} left out (the tree says why)",
+        row.entries, row.torn, row.left_out
     );
     vec![
         rule,

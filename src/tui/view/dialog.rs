@@ -68,10 +68,10 @@ fn body(model: &Model, ask: &Ask, width: usize) -> Vec<Line<'static>> {
         lines.push(room_line(look, room));
     }
     if let (Some(archive), Some(to)) = (&ask.archive, ask.target()) {
-        lines.push(Line::styled(format!("archive {}", archive.id), look.dim()));
-        let to = clean(&format!("into {}", to.display()), look.ascii);
+        let to = clean(&to.display().to_string(), look.ascii);
         let to = wrap(&to, width, PATH_ROWS, look.ascii);
         lines.extend(to.into_iter().map(|line| Line::styled(line, look.strong())));
+        lines.push(Line::styled(format!("from archive {}", archive.id), look.dim()));
     }
     let many = ask.pins.len() > 1;
     let dead = |pin: &&Pin| pin.fate(model.snapshot.as_deref()) != Fate::Same;

@@ -54,7 +54,7 @@ fn hint(model: &Model, binding: &Binding) -> Vec<Span<'static>> {
     let word = match model.layers.last() {
         // What was confirmed goes on; there is nothing to cancel any more.
         Some(Layer::Ask(ask)) if ask.sent => "close",
-        Some(Layer::Archives(list)) if binding.intent == Intent::Everything && list.all => "one room",
+        Some(Layer::Archives(list)) if binding.intent == Intent::Everything && list.all => "room",
         _ => binding.short,
     };
     vec![
