@@ -2,6 +2,8 @@
 //!
 //! Knows the board's port and the wire's client. Neither of them knows the other.
 
+mod shelf;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -105,14 +108,17 @@ async fn follow(client: &Client, news: &mpsc::Sender<Inbound>, pause: &mut Durat
 /// reached the agent, which goes on with it.
 async fn obey(client: Client, mut orders: mpsc::Receiver<Outbound>, news: mpsc::Sender<Inbound>) {
     let mut logs: HashMap<StreamId, AbortHandle> = HashMap::new();
+    let mut tasks: HashMap<JobId, CancellationToken> = HashMap::new();
     let mut work = JoinSet::new();
     let (places, unsent) = (Arc::new(Semaphore::new(COMMANDS_AT_ONCE)), TaskTracker::new());
     while let Some(order) = orders.recv().await {
         while work.try_join_next().is_some() {}
         logs.retain(|_, reading| !reading.is_finished());
+        tasks.retain(|_, stop| !stop.is_cancelled());
+        let (client, news) = (client.clone(), news.clone());
         match order {
             Outbound::Run { job, command } => {
-                let (client, news, places) = (client.clone(), news.clone(), Arc::clone(&places));
+                let places = Arc::clone(&places);
                 let sending = unsent.token();
                 work.spawn(async move {
                     let _place = places.acquire_owned().await;
@@ -122,8 +128,27 @@ async fn obey(client: Client, mut orders: mpsc::Receiver<Outbound>, news: mpsc::
                 });
             }
             Outbound::OpenLog { stream, seat, tail } => {
-                let reading = work.spawn(read_log(client.clone(), (stream, seat, tail), news.clone()));
+                let reading = work.spawn(read_log(client, (stream, seat, tail), news));
                 logs.insert(stream, reading);
+            }
+            Outbound::List { stream, room } => {
+                logs.insert(stream, work.spawn(shelf::list(client, (stream, room), news)));
+            }
+            Outbound::OpenTree { stream, archive } => {
+                logs.insert(stream, work.spawn(shelf::tree(client, (stream, archive), news)));
+            }
+            Outbound::OpenPart { stream, archive, part } => {
+                logs.insert(stream, work.spawn(shelf::part(client, (stream, archive, part), news)));
+            }
+            Outbound::Work { job, task } => {
+                let stop = CancellationToken::new();
+                tasks.insert(job, stop.clone());
+                work.spawn(shelf::work(client, (job, task), stop, news));
+            }
+            Outbound::Cancel(job) => {
+                if let Some(stop) = tasks.remove(&job) {
+                    stop.cancel();
+                }
             }
             Outbound::CloseLog(stream) => {
                 if let Some(reading) = logs.remove(&stream) {

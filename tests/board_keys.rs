@@ -431,7 +431,7 @@ fn the_help_fits_a_usual_terminal() {
 fn the_footer_shows_only_keys_that_would_do_something() {
     let empty = Hands::seeing(snapshot(Vec::new()), 140, 40);
     let footer = empty.screen().lines().last().unwrap().to_owned();
-    assert_eq!(footer, "? help  q quit  O open");
+    assert_eq!(footer, "? help  q quit  O open  a archives");
     let full = Hands::seeing(two_rooms(), 140, 40);
     assert!(full.screen().lines().last().unwrap().contains("Tab room"));
 }

@@ -15,7 +15,7 @@ mod logs;
 pub mod outcome;
 mod parse;
 mod progress;
-mod restore;
+pub mod restore;
 mod seats;
 pub mod shell;
 mod table;

@@ -11,6 +11,7 @@ pub mod harmless;
 pub mod ids;
 pub mod names;
 pub mod notice;
+pub mod pace;
 pub mod plan;
 pub mod policy;
 pub mod proof;

@@ -121,6 +121,9 @@ pub struct RoomView {
     pub lease_seconds_left: Option<u64>,
     /// Seats the room had when it opened or began to close: what progress is measured against.
     pub seats_total: usize,
+    /// Seconds until a closing has ended, estimated from its seats that are done; none as long as too few are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closing_seconds_left: Option<u64>,
     /// Its seats, by student.
     pub seats: Vec<SeatView>,
     /// What keeps the whole room back.

@@ -78,7 +78,7 @@ impl World {
             Task::Thaw(_, id) => docker.thaw(&id).await.map(seen),
             other => {
                 let _permit = permit(&self.calls, cancel).await?;
-                self.bounded_call(other).await
+                Box::pin(self.bounded_call(other)).await
             }
         }
     }

@@ -211,6 +211,13 @@ impl Line {
         read(&self.path, self.path_hex.as_ref())
     }
 
+    /// The link's bytes; empty when it is none.
+    #[must_use]
+    pub fn link_bytes(&self) -> Vec<u8> {
+        let link = self.link.as_ref();
+        link.map(|link| read(link, self.link_hex.as_ref())).unwrap_or_default()
+    }
+
     /// The entry that it tells of; none when it is not stored.
     #[must_use]
     pub fn entry(&self) -> Option<Entry> {
@@ -228,11 +235,7 @@ impl Line {
                 seconds: self.mtime.0,
                 nanos: self.mtime.1,
             },
-            link: self
-                .link
-                .as_ref()
-                .map(|link| read(link, self.link_hex.as_ref()))
-                .unwrap_or_default(),
+            link: self.link_bytes(),
         })
     }
 

@@ -6,12 +6,14 @@ use crate::domain::snapshot::Phase;
 use super::ask::{Ask, Pin, Verb, find};
 use super::field::Field;
 use super::form::Form;
+use super::human::count;
 use super::job::State;
 use super::keys::Intent;
 use super::layer::{Layer, Topic};
 use super::log::{Log, TAIL};
 use super::model::{FILTER_MAX, Model};
-use super::port::Outbound;
+use super::port::{JobId, Kept, Outbound};
+use super::shelf;
 use super::view;
 
 /// Whether a key would do something now; the footer shows only those.
@@ -25,6 +27,7 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
         Intent::Close | Intent::Filter => !model.rooms().is_empty(),
         Intent::Next => model.rooms().len() > 1,
         Intent::News => !model.notices.is_empty(),
+        Intent::Cancel => newest_task(model, None).is_some(),
         _ => true,
     }
 }
@@ -32,7 +35,9 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
 /// Does what a key means.
 pub fn on_board(model: &mut Model, intent: Intent) -> Vec<Outbound> {
     match intent {
-        Intent::Quit => return vec![Outbound::Quit],
+        Intent::Quit => return quit(model),
+        Intent::Archives => return shelf::open(model),
+        Intent::Cancel => return cancel(model, None),
         Intent::Log => return open_log(model),
         Intent::Shell => return open_shell(model),
         Intent::Kill => ask_running(model, Verb::Kill),
@@ -53,6 +58,45 @@ pub fn on_board(model: &mut Model, intent: Intent) -> Vec<Outbound> {
         moving => step(model, moving),
     }
     Vec::new()
+}
+
+/// Leaves. What this program itself does would break off, so that is told first.
+fn quit(model: &mut Model) -> Vec<Outbound> {
+    let tasks = model.jobs.iter().filter(|job| job.task().is_some()).count();
+    if tasks == 0 || std::mem::replace(&mut model.warned, true) {
+        return vec![Outbound::Quit];
+    }
+    let text = format!(
+        "Leaving cancels {} with archives: press q again to leave",
+        count(tasks, "task")
+    );
+    model.tell(Notice::warning(text));
+    Vec::new()
+}
+
+/// The latest task under way: about that archive, else any.
+#[must_use]
+pub fn newest_task(model: &Model, archive: Option<&Kept>) -> Option<JobId> {
+    let running = || {
+        model
+            .jobs
+            .iter()
+            .rev()
+            .filter(|job| job.task().is_some() && !job.cancelled)
+    };
+    let about = archive.and_then(|archive| running().find(|job| job.is_about(archive)));
+    about.or_else(|| running().next()).map(|job| job.id)
+}
+
+/// Stops a task: the one about that archive, else the latest.
+pub fn cancel(model: &mut Model, archive: Option<&Kept>) -> Vec<Outbound> {
+    let Some(id) = newest_task(model, archive) else {
+        return Vec::new();
+    };
+    for job in model.jobs.iter_mut().filter(|job| job.id == id) {
+        job.cancelled = true;
+    }
+    vec![Outbound::Cancel(id)]
 }
 
 fn step(model: &mut Model, intent: Intent) {

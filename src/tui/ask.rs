@@ -3,6 +3,7 @@
 //! Cancel has the focus at first, so Enter does nothing. What fails is told in the dialog that started it.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -12,12 +13,15 @@ use crate::domain::snapshot::{SeatView, Snapshot};
 
 use super::field::Field;
 use super::form::minutes;
+use super::job::Work;
 use super::keys::Intent;
 use super::list::id_of;
-use super::port::JobId;
+use super::port::{JobId, Kept, Task};
 
 /// Minutes that an extension offers at first: half a lesson's overrun.
 const EXTEND_OFFERED: &str = "30";
+/// Longest path that can be typed, characters: the kernel takes no longer one.
+const PATH_CHARS: usize = 4096;
 
 /// A seat as it was at the key press.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +87,8 @@ pub enum Verb {
     Extend,
     /// Close the room whose name is in the field.
     Close,
+    /// Restore an archive to the directory in the field.
+    Restore,
 }
 
 impl Verb {
@@ -96,6 +102,7 @@ impl Verb {
             Self::Thaw => "Thaw",
             Self::Extend => "Extend",
             Self::Close => "Close",
+            Self::Restore => "Restore",
         }
     }
 
@@ -109,6 +116,7 @@ impl Verb {
             Self::Thaw => "Frozen programs go on where they stood.",
             Self::Extend => "Every lease ends that much later.",
             Self::Close => "Every seat is frozen, archived, verified, then removed.",
+            Self::Restore => "Its files are written on this host, into this new directory, which only you can enter:",
         }
     }
 }
@@ -122,6 +130,8 @@ pub enum Choice {
     Seats,
     /// To the whole room.
     Room(RoomName),
+    /// To the archive.
+    Archive,
 }
 
 /// What has the focus.
@@ -142,6 +152,10 @@ pub struct Ask {
     pub pins: Vec<Pin>,
     /// The room it is about.
     pub room: Option<RoomName>,
+    /// The archive it is about.
+    pub archive: Option<Kept>,
+    /// The directory that a path in the field begins at.
+    pub here: PathBuf,
     /// A text that the verb needs.
     pub field: Option<Field>,
     /// The buttons; the first one is Cancel.
@@ -164,7 +178,7 @@ pub enum Asked {
     /// To go away.
     Leave,
     /// To run these.
-    Run(Vec<Command>),
+    Run(Vec<Work>),
 }
 
 impl Ask {
@@ -187,6 +201,27 @@ impl Ask {
         Self::new(Verb::Close, Vec::new(), Some(room), Some(Field::new("", 64)), choices)
     }
 
+    /// The question before an archive is restored: the directory is to be named. `here` is where paths begin.
+    #[must_use]
+    pub fn restore(archive: Kept, here: PathBuf) -> Self {
+        let offered = format!("{}-{}-{}", archive.seat.room, archive.seat.student, archive.id);
+        let choices = vec![Choice::Cancel, Choice::Archive];
+        let field = Field::new(&offered, PATH_CHARS);
+        let ask = Self::new(Verb::Restore, Vec::new(), None, Some(field), choices);
+        Self {
+            archive: Some(archive),
+            here,
+            ..ask
+        }
+    }
+
+    /// The directory that an archive is restored to, as it is now.
+    #[must_use]
+    pub fn target(&self) -> Option<PathBuf> {
+        let field = self.field.as_ref().filter(|_| self.verb == Verb::Restore)?;
+        Some(self.here.join(Path::new(field.value())))
+    }
+
     fn new(verb: Verb, pins: Vec<Pin>, room: Option<RoomName>, field: Option<Field>, choices: Vec<Choice>) -> Self {
         let focus = if field.is_some() {
             Focus::Field
@@ -197,6 +232,8 @@ impl Ask {
             verb,
             pins,
             room,
+            archive: None,
+            here: PathBuf::new(),
             field,
             choices,
             focus,
@@ -212,6 +249,10 @@ impl Ask {
         let typed = self.field.as_ref()?.value();
         match (self.verb, &self.room) {
             (Verb::Extend, _) => minutes(typed).err(),
+            (Verb::Restore, _) if typed.is_empty() => Some("type a directory that is not there yet".to_owned()),
+            (Verb::Restore, _) if typed.starts_with('~') => {
+                Some("~ means nothing here: type the whole path".to_owned())
+            }
             (Verb::Close, Some(room)) if typed != room.as_str() => Some(format!("type {room} to close it")),
             _ => None,
         }
@@ -291,12 +332,22 @@ impl Ask {
             return Asked::Nothing;
         }
         self.sent = true;
-        Asked::Run(self.commands(&choice))
+        Asked::Run(self.works(&choice))
+    }
+
+    fn works(&self, choice: &Choice) -> Vec<Work> {
+        match (choice, &self.archive, self.target()) {
+            (Choice::Archive, Some(archive), Some(to)) => {
+                let archive = archive.clone();
+                vec![Work::Task(Task::Restore { archive, to })]
+            }
+            _ => self.commands(choice).into_iter().map(Work::Command).collect(),
+        }
     }
 
     fn commands(&self, choice: &Choice) -> Vec<Command> {
         match choice {
-            Choice::Cancel => Vec::new(),
+            Choice::Cancel | Choice::Archive => Vec::new(),
             Choice::Room(room) => self.for_room(room.clone(), None).into_iter().collect(),
             Choice::Seats => self.pins.iter().filter_map(|pin| self.for_pin(pin)).collect(),
         }
@@ -307,7 +358,7 @@ impl Ask {
         match self.verb {
             Verb::Kill => Some(Command::KillSeat { seat, container }),
             Verb::Restart => Some(Command::RestartSeat { seat, container }),
-            Verb::Close => None,
+            Verb::Close | Verb::Restore => None,
             Verb::Freeze | Verb::Thaw | Verb::Extend => self.for_room(seat.room, Some(seat.student)),
         }
     }
@@ -321,7 +372,7 @@ impl Ask {
                 let minutes = minutes(self.field.as_ref()?.value()).ok()?;
                 Some(Command::ExtendRoom { room, student, minutes })
             }
-            Verb::Kill | Verb::Restart => None,
+            Verb::Kill | Verb::Restart | Verb::Restore => None,
         }
     }
 }

@@ -34,6 +34,16 @@ pub fn bytes(amount: u64) -> String {
     format!("{} {name}", in_unit(amount, unit, amount))
 }
 
+/// The size of a file, which may be far below a kibibyte.
+#[must_use]
+pub fn size(amount: u64) -> String {
+    if amount < 1000 {
+        format!("{amount} B")
+    } else {
+        bytes(amount)
+    }
+}
+
 /// A part of a whole in the whole's unit, such as `412/512 MiB`.
 #[must_use]
 pub fn bytes_of(part: u64, whole: u64) -> String {

@@ -57,6 +57,20 @@ pub enum Intent {
     Log,
     /// Go into a seat.
     Shell,
+    /// The list of archives.
+    Archives,
+    /// Those of all rooms, or of one again.
+    Everything,
+    /// Ask for the list again.
+    Reload,
+    /// Read an archive back.
+    Verify,
+    /// Read all listed archives back.
+    VerifyAll,
+    /// Make an archive's work files of this host.
+    Restore,
+    /// Stop a task.
+    Cancel,
     /// All notices.
     News,
     /// All keys.
@@ -74,6 +88,12 @@ pub enum Scope {
     Dialog,
     /// The open-room form.
     Form,
+    /// The list of archives.
+    Archives,
+    /// What is in an archive.
+    Tree,
+    /// A part of an archive.
+    Text,
     /// A log.
     Log,
     /// Help and notices.
@@ -84,8 +104,11 @@ pub enum Scope {
 
 impl Scope {
     /// All of them, in the order of the help.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Board,
+        Self::Archives,
+        Self::Tree,
+        Self::Text,
         Self::Dialog,
         Self::Form,
         Self::Log,
@@ -100,6 +123,9 @@ impl Scope {
             Self::Board => "On the board",
             Self::Dialog => "In a question (Enter means Cancel until you move)",
             Self::Form => "In the open-room form",
+            Self::Archives => "In the list of archives",
+            Self::Tree => "In an archive",
+            Self::Text => "In a file of an archive",
             Self::Log => "In a log",
             Self::Page => "In help and notices",
             Self::Filter => "While you type a filter",
@@ -122,7 +148,7 @@ pub struct Binding {
     pub help: &'static str,
 }
 
-use KeyCode::{BackTab, Char, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab, Up};
+use KeyCode::{BackTab, Backspace, Char, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab, Up};
 
 const fn key(
     scope: Scope,
@@ -147,6 +173,7 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Board, &[Char('q')], Intent::Quit, "quit", "leave the board; rooms go on (also Ctrl-C)"),
     key(Scope::Board, &[Char('O')], Intent::Open, "open", "open a room"),
     key(Scope::Board, &[Char('C')], Intent::Close, "close", "close the room: archive, verify, remove"),
+    key(Scope::Board, &[Char('a')], Intent::Archives, "archives", "the room's archives: look into, verify, restore"),
     key(Scope::Board, &[Char('K')], Intent::Kill, "kill", "kill the seat's program; it stays stopped"),
     key(Scope::Board, &[Char('R')], Intent::Restart, "restart", "restart the seat's program"),
     key(Scope::Board, &[Char('F')], Intent::Freeze, "freeze", "freeze seats, or the room"),
@@ -165,8 +192,51 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Board, &[PageDown], Intent::PageDown, "", "a screen down"),
     key(Scope::Board, &[Home, Char('g')], Intent::First, "", "to the first seat"),
     key(Scope::Board, &[End, Char('G')], Intent::Last, "", "to the last seat"),
+    key(Scope::Board, &[Char('x')], Intent::Cancel, "cancel", "cancel the latest verifying or restoring"),
     key(Scope::Board, &[Char('n')], Intent::News, "notices", "read the latest notices"),
     key(Scope::Board, &[Esc], Intent::Back, "", "clear the filter, then the marks, then failures"),
+    key(Scope::Archives, &[Char('?')], Intent::Help, "help", "all keys"),
+    key(Scope::Archives, &[Esc, Char('q')], Intent::Back, "back", "clear the filter, then back to the board"),
+    key(Scope::Archives, &[Enter, Right, Char('l')], Intent::Accept, "open", "look into the archive"),
+    key(Scope::Archives, &[Char('v')], Intent::Verify, "verify", "read it back: is it as it was sent?"),
+    key(Scope::Archives, &[Char('R')], Intent::Restore, "restore", "make files of it in a directory of this host"),
+    key(Scope::Archives, &[Char('a')], Intent::Everything, "all", "those of all rooms, or of the room again"),
+    key(Scope::Archives, &[Char('/')], Intent::Filter, "filter", "list by student, room, time, id, torn, damaged"),
+    key(Scope::Archives, &[Char('x')], Intent::Cancel, "cancel", "cancel its verifying or restoring, or the latest"),
+    key(Scope::Archives, &[Char('V')], Intent::VerifyAll, "verify all", "read all listed archives back, one by one"),
+    key(Scope::Archives, &[Char('L')], Intent::Log, "log", "read what the seat had printed"),
+    key(Scope::Archives, &[Char('r')], Intent::Reload, "reload", "ask for the list again"),
+    key(Scope::Archives, &[Up, Char('k')], Intent::Up, "", "one archive up"),
+    key(Scope::Archives, &[Down, Char('j')], Intent::Down, "", "one archive down"),
+    key(Scope::Archives, &[PageUp], Intent::PageUp, "", "a screen up"),
+    key(Scope::Archives, &[PageDown, Char(' ')], Intent::PageDown, "", "a screen down"),
+    key(Scope::Archives, &[Home, Char('g')], Intent::First, "", "to the newest"),
+    key(Scope::Archives, &[End, Char('G')], Intent::Last, "", "to the oldest"),
+    key(Scope::Archives, &[Char('n')], Intent::News, "", "read the latest notices"),
+    key(Scope::Tree, &[Char('?')], Intent::Help, "help", "all keys"),
+    key(Scope::Tree, &[Esc, Char('q')], Intent::Back, "archives", "back to the list of archives"),
+    key(Scope::Tree, &[Enter, Right, Char('l')], Intent::Accept, "open", "into the directory, or read the file"),
+    key(Scope::Tree, &[Left, Backspace, Char('h')], Intent::Left, "up", "to the directory above"),
+    key(Scope::Tree, &[Char('v')], Intent::Verify, "verify", "read the archive back: is it as it was sent?"),
+    key(Scope::Tree, &[Char('R')], Intent::Restore, "restore", "make files of the whole archive on this host"),
+    key(Scope::Tree, &[Char('x')], Intent::Cancel, "cancel", "cancel its verifying or restoring, or the latest"),
+    key(Scope::Tree, &[Char('L')], Intent::Log, "log", "read what the seat had printed"),
+    key(Scope::Tree, &[Up, Char('k')], Intent::Up, "", "one up"),
+    key(Scope::Tree, &[Down, Char('j')], Intent::Down, "", "one down"),
+    key(Scope::Tree, &[PageUp], Intent::PageUp, "", "a screen up"),
+    key(Scope::Tree, &[PageDown, Char(' ')], Intent::PageDown, "", "a screen down"),
+    key(Scope::Tree, &[Home, Char('g')], Intent::First, "", "to the first"),
+    key(Scope::Tree, &[End, Char('G')], Intent::Last, "", "to the last"),
+    key(Scope::Tree, &[Char('n')], Intent::News, "", "read the latest notices"),
+    key(Scope::Text, &[Esc, Char('q')], Intent::Back, "close", "close the file"),
+    key(Scope::Text, &[Up, Char('k')], Intent::Up, "scroll", "one line up"),
+    key(Scope::Text, &[Down, Char('j')], Intent::Down, "", "one line down"),
+    key(Scope::Text, &[PageUp], Intent::PageUp, "", "a screen up"),
+    key(Scope::Text, &[PageDown, Char(' ')], Intent::PageDown, "page", "a screen down"),
+    key(Scope::Text, &[Home, Char('g')], Intent::First, "top", "to the first line"),
+    key(Scope::Text, &[End, Char('G')], Intent::Last, "end", "to the last line that was fetched"),
+    key(Scope::Text, &[Left, Char('h')], Intent::Left, "", "to the left"),
+    key(Scope::Text, &[Right, Char('l')], Intent::Right, "right", "to the right, for long lines"),
     key(Scope::Dialog, &[Esc, Char('n'), Char('q')], Intent::Back, "cancel", "cancel"),
     key(Scope::Dialog, &[Tab, Right, Down, Char('l'), Char('j')], Intent::Next, "move", "next button"),
     key(Scope::Dialog, &[BackTab, Left, Up, Char('h'), Char('k')], Intent::Previous, "", "button before"),
@@ -197,8 +267,8 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Page, &[End, Char('G')], Intent::Last, "", "to the end"),
     key(Scope::Filter, &[Enter], Intent::Accept, "keep", "keep the filter"),
     key(Scope::Filter, &[Esc], Intent::Back, "clear", "clear the filter"),
-    key(Scope::Filter, &[Up], Intent::Up, "", "one seat up"),
-    key(Scope::Filter, &[Down], Intent::Down, "", "one seat down"),
+    key(Scope::Filter, &[Up], Intent::Up, "", "one row up"),
+    key(Scope::Filter, &[Down], Intent::Down, "", "one row down"),
 ];
 
 /// What a key means in a scope.

@@ -1,6 +1,8 @@
 //! What may lie over the board. A stack of these stands where other programs have flags.
 
+use super::archives::Archives;
 use super::ask::Ask;
+use super::browse::Browse;
 use super::form::Form;
 use super::keys::Scope;
 use super::log::Log;
@@ -22,7 +24,11 @@ pub enum Layer {
     Ask(Box<Ask>),
     /// The form that opens a room.
     Form(Box<Form>),
-    /// A seat's log.
+    /// Archives.
+    Archives(Box<Archives>),
+    /// What is in an archive.
+    Tree(Box<Browse>),
+    /// A seat's log, or a part of an archive.
     Log(Box<Log>),
     /// A text, scrolled down by so many lines.
     Page(Topic, usize),
@@ -37,7 +43,10 @@ impl Layer {
         match self {
             Self::Ask(_) => Scope::Dialog,
             Self::Form(_) => Scope::Form,
-            Self::Log(_) => Scope::Log,
+            Self::Archives(_) => Scope::Archives,
+            Self::Tree(_) => Scope::Tree,
+            Self::Log(log) if log.is_live() => Scope::Log,
+            Self::Log(_) => Scope::Text,
             Self::Page(..) => Scope::Page,
             Self::Filter => Scope::Filter,
         }

@@ -1,9 +1,10 @@
-//! A seat's log as it is read: the last lines, followed until somebody scrolls.
+//! A text as it is read: a seat's log, its last lines followed until somebody scrolls; or the beginning of a part of an
+//! archive.
 
 use crate::domain::ids::SeatId;
 
 use super::keys::Intent;
-use super::port::StreamId;
+use super::port::{Kept, PART_MAX, StreamId};
 use super::ring::Ring;
 
 /// Lines asked for at first.
@@ -13,13 +14,31 @@ const SIDE_STEP: usize = 16;
 /// Farthest that a long line is followed to the right, cells: as long as the ring's longest line can get.
 const SIDE_MAX: usize = 16 * 1024;
 
-/// An open log.
+/// Where a text comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// From a seat that is there.
+    Seat(SeatId),
+    /// From the log in an archive.
+    Printed(Kept),
+    /// From a file in an archive.
+    File {
+        /// Which archive.
+        archive: Kept,
+        /// The file's path in it, harmless to show.
+        path: String,
+        /// Its size, bytes.
+        size: u64,
+    },
+}
+
+/// An open text.
 #[derive(Debug)]
 pub struct Log {
     /// Its number on this board.
     pub stream: StreamId,
-    /// Whose.
-    pub seat: SeatId,
+    /// Where it comes from.
+    pub of: Source,
     /// What was read.
     pub ring: Ring,
     /// The first line shown; none while the newest one is followed.
@@ -28,6 +47,10 @@ pub struct Log {
     pub side: usize,
     /// Whether more comes.
     pub end: End,
+    /// Bytes that came.
+    pub came: u64,
+    /// Whether some of them are not those of a text.
+    pub binary: bool,
 }
 
 /// Whether more of a log comes.
@@ -47,11 +70,51 @@ impl Log {
     pub fn new(stream: StreamId, seat: SeatId) -> Self {
         Self {
             stream,
-            seat,
+            of: Source::Seat(seat),
             ring: Ring::default(),
             top: None,
             side: 0,
             end: End::Open,
+            came: 0,
+            binary: false,
+        }
+    }
+
+    /// A part of an archive of which nothing came yet.
+    #[must_use]
+    pub fn part(stream: StreamId, of: Source) -> Self {
+        Self {
+            stream,
+            of,
+            ring: Ring::whole(),
+            top: Some(0),
+            side: 0,
+            end: End::Open,
+            came: 0,
+            binary: false,
+        }
+    }
+
+    /// Whether it is followed: then more is shown as it comes.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.of, Source::Seat(_))
+    }
+
+    /// Takes more of it in.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.came += bytes.len() as u64;
+        self.binary |= bytes.iter().any(|byte| is_no_text(*byte));
+        self.ring.push(bytes);
+    }
+
+    /// Whether the end of a part was not fetched.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        match self.of {
+            Source::Seat(_) => false,
+            Source::Printed(_) => self.came >= PART_MAX as u64,
+            Source::File { size, .. } => self.came < size && self.came >= PART_MAX as u64,
         }
     }
 
@@ -76,6 +139,9 @@ impl Log {
             Intent::Right => self.side = (self.side + SIDE_STEP).min(SIDE_MAX),
             _ => {}
         }
+        if !self.is_live() && self.top.is_none() {
+            self.top = Some(self.start(height));
+        }
     }
 
     /// Moves the window; at the end it follows again.
@@ -84,6 +150,11 @@ impl Log {
         let follows = top + height as u64 >= self.ring.end();
         self.top = (!follows).then_some(top);
     }
+}
+
+/// Bytes that no text has: control characters but those that move, ring or begin an escape sequence.
+fn is_no_text(byte: u8) -> bool {
+    matches!(byte, 0..=6 | 14..=26)
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 //! Knows: `domain` and the messages of [`port`]. Must not know: sockets, Docker, the ledger, the wall clock.
 
 mod act;
+mod archives;
 mod ask;
+mod browse;
 mod field;
 mod form;
 mod human;
@@ -18,10 +20,12 @@ pub mod model;
 pub mod port;
 mod ring;
 mod run;
+mod shelf;
 mod still;
 mod terminal;
 pub mod text;
 pub mod theme;
+pub mod tree;
 pub mod update;
 pub mod view;
 

@@ -1,6 +1,7 @@
 //! All that the board knows. Changed by `update` only; drawn by `view` only.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::ids::{ContainerId, RoomName, SeatId};
@@ -68,7 +69,11 @@ pub struct Model {
     pub marks: BTreeMap<SeatId, Option<ContainerId>>,
     /// What lies over the board; the last one gets the keys.
     pub layers: Vec<Layer>,
-    /// Commands under way or failed, oldest first.
+    /// The directory that this program was started in, for paths that a person types.
+    pub here: PathBuf,
+    /// Whether the person was told what leaving would break off.
+    pub warned: bool,
+    /// Commands and tasks under way or failed, oldest first.
     pub jobs: Vec<Job>,
     numbers: u64,
 }
@@ -94,6 +99,8 @@ impl Model {
             top: 0,
             marks: BTreeMap::new(),
             layers: Vec::new(),
+            here: PathBuf::from("/"),
+            warned: false,
             jobs: Vec::new(),
             numbers: 0,
         }

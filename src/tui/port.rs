@@ -2,12 +2,14 @@
 //!
 //! Knows: messages as plain data. Must not know: sockets, frames, or how a lost connection is found again.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::domain::command::{Command, Outcome, ProgressReport};
-use crate::domain::ids::SeatId;
+use super::tree::Tree;
+use crate::domain::command::{ArchiveRow, Command, Excerpt, Outcome, ProgressReport};
+use crate::domain::ids::{ArchiveId, RoomName, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::snapshot::Snapshot;
 
@@ -15,9 +17,35 @@ use crate::domain::snapshot::Snapshot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
 
-/// A log that this board opened.
+/// A log, list, tree or part of an archive that this board opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u64);
+
+/// Bytes of a part of an archive that are fetched for reading: what a person reads is at its beginning.
+pub const PART_MAX: usize = 256 * 1024;
+
+/// An archive, and whose work it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Which.
+    pub id: ArchiveId,
+    /// Whose.
+    pub seat: SeatId,
+}
+
+/// Work with archives that this program does itself, asking the agent as it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    /// Reads stored archives back, one after the other; each is answered by [`Inbound::Checked`] too.
+    Verify(Vec<Kept>),
+    /// Makes an archive's work files of this host again. Progress is told in bytes.
+    Restore {
+        /// Which.
+        archive: Kept,
+        /// Where to; nothing may be there yet.
+        to: PathBuf,
+    },
+}
 
 /// What comes in.
 #[derive(Debug, Clone)]
@@ -46,14 +74,35 @@ pub enum Inbound {
         /// How.
         outcome: Outcome,
     },
-    /// A piece of a log, as nobody has cleaned it.
+    /// The archives that were asked for, oldest first.
+    Archives {
+        /// Which list.
+        stream: StreamId,
+        /// The archives, or why there is no list.
+        rows: Result<Vec<ArchiveRow>, String>,
+    },
+    /// What is in an archive.
+    Tree {
+        /// Which tree.
+        stream: StreamId,
+        /// The tree, or why there is none.
+        tree: Result<Arc<Tree>, String>,
+    },
+    /// What a look at an archive found.
+    Checked {
+        /// Which archive.
+        archive: ArchiveId,
+        /// Whether it is as it was sent.
+        good: bool,
+    },
+    /// A piece of a log or of a part of an archive, as nobody has cleaned it.
     Log {
         /// Which log.
         stream: StreamId,
         /// The bytes.
         bytes: Bytes,
     },
-    /// A log has ended.
+    /// A log has ended, or a part of an archive, or as much of it as is fetched ([`PART_MAX`]).
     LogEnd {
         /// Which log.
         stream: StreamId,
@@ -81,7 +130,39 @@ pub enum Outbound {
         /// So many last lines first.
         tail: u32,
     },
-    /// Nobody reads that log any more.
+    /// Do work with archives; answered as [`Outbound::Run`] is.
+    Work {
+        /// Its number on this board.
+        job: JobId,
+        /// What to do.
+        task: Task,
+    },
+    /// Stop that work. It is answered all the same.
+    Cancel(JobId),
+    /// List archives; answered by [`Inbound::Archives`].
+    List {
+        /// The list's number on this board.
+        stream: StreamId,
+        /// Only this room's.
+        room: Option<RoomName>,
+    },
+    /// Read what is in an archive; answered by [`Inbound::Tree`].
+    OpenTree {
+        /// Its number on this board.
+        stream: StreamId,
+        /// Which archive.
+        archive: ArchiveId,
+    },
+    /// Read the beginning of a part of an archive; answered by [`Inbound::Log`] and [`Inbound::LogEnd`].
+    OpenPart {
+        /// Its number on this board.
+        stream: StreamId,
+        /// Which archive.
+        archive: ArchiveId,
+        /// Which part.
+        part: Excerpt,
+    },
+    /// Nobody reads that log, list, tree or part any more.
     CloseLog(StreamId),
     /// Hand the terminal to a shell in a seat. The run loop does it; it never reaches the connection.
     Shell {

@@ -10,15 +10,38 @@ const LINES_MAX: usize = 4_000;
 const LINE_MAX: usize = 4 * 1024;
 
 /// A bounded ring of lines, numbered from the first one ever pushed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ring {
     lines: VecDeque<Vec<u8>>,
+    lines_max: usize,
     bytes: usize,
     dropped: u64,
     open: bool,
 }
 
+impl Default for Ring {
+    fn default() -> Self {
+        Self::of(LINES_MAX)
+    }
+}
+
 impl Ring {
+    /// A ring for something that is bounded where it comes from: its beginning is kept, however many lines it has.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self::of(usize::MAX)
+    }
+
+    fn of(lines_max: usize) -> Self {
+        Self {
+            lines: VecDeque::new(),
+            lines_max,
+            bytes: 0,
+            dropped: 0,
+            open: false,
+        }
+    }
+
     /// Takes more of the log in.
     pub fn push(&mut self, chunk: &[u8]) {
         for piece in chunk.split_inclusive(|b| *b == b'\n') {
@@ -53,7 +76,7 @@ impl Ring {
     }
 
     fn trim(&mut self) {
-        while self.lines.len() > 1 && (self.bytes > BYTES_MAX || self.lines.len() > LINES_MAX) {
+        while self.lines.len() > 1 && (self.bytes > BYTES_MAX || self.lines.len() > self.lines_max) {
             if let Some(line) = self.lines.pop_front() {
                 self.bytes -= line.len();
                 self.dropped += 1;

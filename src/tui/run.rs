@@ -24,7 +24,7 @@ use super::model::{Model, QUIET_AFTER};
 use super::port::{Inbound, Outbound};
 use super::terminal::{Keyboard, TerminalGuard, is_ours, is_there};
 use super::theme::Look;
-use super::update::{Event, update};
+use super::update::{Event, not_cancelled, update};
 use super::view;
 
 /// What a terminal that goes away means, whether or not it said so with a signal.
@@ -175,14 +175,24 @@ impl Board {
     fn not_sent(&mut self, order: Outbound) {
         let why = "the connection to the agent is busy. Try again in a moment";
         match order {
-            Outbound::Run { job, .. } => self.hear(Inbound::Done {
+            Outbound::Run { job, .. } | Outbound::Work { job, .. } => self.hear(Inbound::Done {
                 job,
                 outcome: Fault::new(FaultCode::Cancelled, why).into(),
             }),
-            Outbound::OpenLog { stream, .. } => self.hear(Inbound::LogEnd {
+            Outbound::OpenLog { stream, .. } | Outbound::OpenPart { stream, .. } => self.hear(Inbound::LogEnd {
                 stream,
                 why: Some(why.to_owned()),
             }),
+            Outbound::List { stream, .. } => self.hear(Inbound::Archives {
+                stream,
+                rows: Err(why.to_owned()),
+            }),
+            Outbound::OpenTree { stream, .. } => self.hear(Inbound::Tree {
+                stream,
+                tree: Err(why.to_owned()),
+            }),
+            // A task that was not told to stop goes on; the key can be pressed again.
+            Outbound::Cancel(job) => not_cancelled(&mut self.model, job),
             Outbound::CloseLog(_) | Outbound::Shell { .. } | Outbound::Quit => {}
         }
     }
@@ -233,6 +243,7 @@ where
     // standard error is gone with it. The guard shows the cursor.
     let mut terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout()))?);
     let mut board = Board::new(look, crossterm::terminal::size()?);
+    board.model.here = std::env::current_dir().unwrap_or_else(|_| "/".into());
     loop {
         let mut keyboard = Keyboard::start()?;
         let seat = match pump(&mut board, &mut terminal, &mut keyboard.events, feed).await? {

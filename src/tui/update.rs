@@ -4,20 +4,21 @@
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 
-use crate::domain::command::{Command, Outcome};
+use crate::domain::command::Outcome;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::SeatId;
 use crate::domain::notice::Notice;
 
 use super::act;
-use super::job::{FAILURES_KEPT, Job, State, verdict};
+use super::archives::Archives;
+use super::field::Field;
+use super::job::{FAILURES_KEPT, Job, State, Work, verdict};
 use super::keys::{self, Intent, Scope};
 use super::layer::{Layer, Topic};
 use super::log::End;
 use super::model::{Link, Model};
 use super::port::{Inbound, JobId, Outbound, StreamId};
-use super::view;
-use super::{ask, form};
+use super::{ask, form, shelf, view};
 
 /// Everything that can happen to a board.
 #[derive(Debug, Clone)]
@@ -49,12 +50,32 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Outbound> {
         Event::Paste(text) => quietly(|| paste(model, &text)),
         Event::Resize(cols, rows) => quietly(|| model.size = (cols, rows)),
         Event::In(inbound) => quietly(|| hear(model, inbound)),
-        Event::Tick => quietly(|| model.quiet = model.quiet.saturating_add(1)),
+        Event::Tick => quietly(|| tick(model)),
         Event::ShellEnded { seat, fault } => quietly(|| shell_ended(model, &seat, fault)),
     };
     let height = view::table_height(model);
     model.top = view::first_row(model.top, model.at, height, model.rows.len());
+    keep_in_sight(model);
     out
+}
+
+/// Scrolls the lists that lie over the board so that their cursors are in sight.
+fn keep_in_sight(model: &mut Model) {
+    let (archives, tree) = (view::archives_height(model), view::tree_height(model));
+    for layer in &mut model.layers {
+        match layer {
+            Layer::Archives(list) => list.top = view::first_row(list.top, list.at, archives, list.len()),
+            Layer::Tree(browse) => browse.top = view::first_row(browse.top, browse.at, tree, browse.len()),
+            _ => {}
+        }
+    }
+}
+
+fn tick(model: &mut Model) {
+    model.quiet = model.quiet.saturating_add(1);
+    for job in &mut model.jobs {
+        job.seconds = job.seconds.saturating_add(1);
+    }
 }
 
 fn quietly(change: impl FnOnce()) -> Vec<Outbound> {
@@ -74,13 +95,15 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Outbound> {
         Some(Layer::Ask(ask)) => match ask.key(key, intent) {
             ask::Asked::Nothing => Vec::new(),
             ask::Asked::Leave => leave(model),
-            ask::Asked::Run(commands) => run_asked(model, commands),
+            ask::Asked::Run(works) => run_asked(model, works),
         },
         Some(Layer::Form(form)) => match form.key(key, intent) {
             form::Asked::Nothing => Vec::new(),
             form::Asked::Leave => leave(model),
-            form::Asked::Run(command) => open_room(model, command),
+            form::Asked::Run(command) => open_room(model, Work::Command(command)),
         },
+        Some(Layer::Archives(_)) => intent.map_or_else(Vec::new, |intent| shelf::on_archives(model, intent)),
+        Some(Layer::Tree(_)) => intent.map_or_else(Vec::new, |intent| shelf::on_tree(model, intent)),
         Some(Layer::Log(_) | Layer::Page(..)) if intent == Some(Intent::Back) => leave(model),
         Some(Layer::Log(log)) => quietly(|| log.scroll(intent.unwrap_or(Intent::Accept), view::log_height(size))),
         Some(Layer::Page(topic, top)) => {
@@ -129,14 +152,39 @@ fn on_filter(model: &mut Model, key: KeyEvent, intent: Option<Intent>) {
         }
         Some(Intent::Back) => {
             model.layers.pop();
-            act::clear_filter(model);
+            match model.layers.last_mut() {
+                Some(Layer::Archives(list)) => shelf::clear_filter(list),
+                _ => act::clear_filter(model),
+            }
         }
-        Some(Intent::Up) => model.go(model.at.saturating_sub(1)),
-        Some(Intent::Down) => model.go(model.at + 1),
-        _ => {
-            model.filter.key(key);
-            model.arrange();
-        }
+        Some(Intent::Up) => filtered(model, |at| at.saturating_sub(1)),
+        Some(Intent::Down) => filtered(model, |at| at + 1),
+        _ => change_filter(model, |filter| filter.key(key)),
+    }
+}
+
+/// The list that the filter is typed for: the topmost one below it.
+fn beneath(model: &mut Model) -> Option<&mut Archives> {
+    match model.layers.iter_mut().rev().nth(1) {
+        Some(Layer::Archives(list)) => Some(list),
+        _ => None,
+    }
+}
+
+fn filtered(model: &mut Model, to: impl Fn(usize) -> usize) {
+    match beneath(model) {
+        Some(list) => list.go(to(list.at)),
+        None => model.go(to(model.at)),
+    }
+}
+
+fn change_filter(model: &mut Model, change: impl FnOnce(&mut Field)) {
+    if let Some(list) = beneath(model) {
+        change(&mut list.filter);
+        list.arrange();
+    } else {
+        change(&mut model.filter);
+        model.arrange();
     }
 }
 
@@ -152,36 +200,42 @@ fn paste(model: &mut Model, text: &str) {
                 field.paste(text);
             }
         }
-        Some(Layer::Filter) => {
-            model.filter.paste(text);
-            model.arrange();
-        }
+        Some(Layer::Filter) => change_filter(model, |filter| filter.paste(text)),
         _ => {}
     }
 }
 
-/// Sends a command under a number of its own.
-fn start(model: &mut Model, command: Command) -> (JobId, Outbound) {
-    let job = model.next_job();
-    model.jobs.push(Job {
-        id: job,
-        command: command.clone(),
-        state: State::Running(None),
-    });
-    (job, Outbound::Run { job, command })
+/// A task could not be told to stop.
+pub(super) fn not_cancelled(model: &mut Model, id: JobId) {
+    for job in model.jobs.iter_mut().filter(|job| job.id == id) {
+        job.cancelled = false;
+    }
 }
 
-fn run_asked(model: &mut Model, commands: Vec<Command>) -> Vec<Outbound> {
-    let (jobs, out): (Vec<JobId>, Vec<Outbound>) = commands.into_iter().map(|c| start(model, c)).unzip();
+/// Begins work under a number of its own.
+pub(super) fn start(model: &mut Model, work: Work) -> (JobId, Outbound) {
+    let job = model.next_job();
+    model.jobs.push(Job::new(job, work.clone()));
+    let order = match work {
+        Work::Command(command) => Outbound::Run { job, command },
+        Work::Task(task) => Outbound::Work { job, task },
+    };
+    (job, order)
+}
+
+fn run_asked(model: &mut Model, works: Vec<Work>) -> Vec<Outbound> {
+    if works.iter().any(|work| matches!(work, Work::Command(_))) {
+        model.marks.clear();
+    }
+    let (jobs, out): (Vec<JobId>, Vec<Outbound>) = works.into_iter().map(|work| start(model, work)).unzip();
     if let Some(Layer::Ask(ask)) = model.layers.last_mut() {
         ask.jobs.extend(&jobs);
     }
-    model.marks.clear();
     unless_lost(model, &jobs, out)
 }
 
 /// The orders, or none while the agent is gone: a verb that waits for its return would strike when nobody expects it.
-fn unless_lost(model: &mut Model, jobs: &[JobId], out: Vec<Outbound>) -> Vec<Outbound> {
+pub(super) fn unless_lost(model: &mut Model, jobs: &[JobId], out: Vec<Outbound>) -> Vec<Outbound> {
     if !matches!(model.link, Link::Lost(_)) {
         return out;
     }
@@ -192,8 +246,8 @@ fn unless_lost(model: &mut Model, jobs: &[JobId], out: Vec<Outbound>) -> Vec<Out
     Vec::new()
 }
 
-fn open_room(model: &mut Model, command: Command) -> Vec<Outbound> {
-    let (job, out) = start(model, command);
+fn open_room(model: &mut Model, work: Work) -> Vec<Outbound> {
+    let (job, out) = start(model, work);
     if let Some(Layer::Form(form)) = model.layers.last_mut() {
         form.job = Some(job);
     }
@@ -212,17 +266,38 @@ fn hear(model: &mut Model, inbound: Inbound) {
         Inbound::Lost(why) => lost(model, why),
         Inbound::Progress { job, report } => progress(model, job, report),
         Inbound::Done { job, outcome } => done(model, job, &outcome),
-        Inbound::Log { stream, bytes } => with_log(model, stream, |log| log.ring.push(&bytes)),
+        Inbound::Log { stream, bytes } => with_log(model, stream, |log| log.push(&bytes)),
+        Inbound::Archives { stream, rows } => {
+            if let Some(list) = lists(model).find(|list| list.stream == stream) {
+                list.take(rows);
+            }
+        }
+        Inbound::Checked { archive, good } => lists(model).for_each(|list| list.checked(&archive, good)),
+        Inbound::Tree { stream, tree } => {
+            let waits = |layer: &&mut Layer| matches!(layer, Layer::Tree(browse) if browse.stream == stream);
+            if let Some(Layer::Tree(browse)) = model.layers.iter_mut().find(waits) {
+                browse.take(tree);
+            }
+        }
         Inbound::LogEnd { stream, why } => with_log(model, stream, |log| {
             log.end = why.map_or(End::Over, End::Broken);
         }),
     }
 }
 
-/// The agent is gone: nobody will answer the commands that run, and they may have happened.
+/// The lists of archives that are open.
+fn lists(model: &mut Model) -> impl Iterator<Item = &mut Archives> {
+    model.layers.iter_mut().filter_map(|layer| match layer {
+        Layer::Archives(list) => Some(list.as_mut()),
+        _ => None,
+    })
+}
+
+/// The agent is gone: nobody will answer the commands that run, and they may have happened. Tasks
+/// notice it themselves.
 fn lost(model: &mut Model, why: String) {
     model.link = Link::Lost(why);
-    let running = |job: &&Job| matches!(job.state, State::Running(_));
+    let running = |job: &&Job| matches!((&job.work, &job.state), (Work::Command(_), State::Running(_)));
     let jobs: Vec<JobId> = model.jobs.iter().filter(running).map(|job| job.id).collect();
     let text = "the connection was lost; it may have happened. Look at the board when it is back";
     for job in jobs {
@@ -240,13 +315,13 @@ fn with_log(model: &mut Model, stream: StreamId, change: impl FnOnce(&mut super:
     }
 }
 
-/// A command goes on. Openings and closings are long: from now on the strip shows them, and their dialog goes away.
+/// A job goes on. Openings, closings and tasks are long: from now on the strip shows them, and their dialog goes away.
 fn progress(model: &mut Model, id: JobId, report: crate::domain::command::ProgressReport) {
     let Some(job) = model.jobs.iter_mut().find(|job| job.id == id) else {
         return;
     };
     job.state = State::Running(Some(report));
-    if job.room().is_some() {
+    if job.room().is_some() || job.task().is_some() {
         model.layers.retain(|layer| !layer.owns(id));
     }
 }
@@ -257,6 +332,7 @@ fn done(model: &mut Model, id: JobId, outcome: &Outcome) {
         return;
     };
     let job = model.jobs.remove(at);
+    model.warned &= model.jobs.iter().any(|job| job.task().is_some());
     match verdict(outcome) {
         Ok(text) => {
             model.tell(Notice::info(text));

@@ -1,6 +1,8 @@
 //! Snapshots to look at, and a board to press keys on, without a terminal.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod shelf;
+
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -18,7 +20,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Cell;
 use unicode_width::UnicodeWidthStr;
 
-const MIB: u64 = 1 << 20;
+pub const MIB: u64 = 1 << 20;
 
 pub fn seat(room: &str, n: u32, phase: Phase) -> SeatView {
     let busy = |i: u32| u16::try_from((n * 37 + i * i * 11) % 97).unwrap();
@@ -61,6 +63,7 @@ pub fn room(name: &str, seats: Vec<SeatView>) -> RoomView {
         phase: RoomPhase::Open,
         lease_seconds_left: Some(10_000),
         seats_total: seats.len(),
+        closing_seconds_left: None,
         seats,
         fault: None,
     }

@@ -7,6 +7,7 @@ mod restores;
 mod rig;
 mod setbacks;
 mod snapshots;
+mod time_left;
 
 use asks::{close, extend, freeze, kill, open, restart, thaw};
 use labtop::domain::command::{Command, Outcome};

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use labtop::domain::command::{Command, Outcome, Seats};
+use labtop::domain::command::{Command, Outcome, ProgressReport, Seats};
 use labtop::domain::control::{Control, Input, Now, Rules};
 use labtop::domain::effect::{ArchiveOrder, Effect, Fact, OpId, Task, TicketId, Yield};
 use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
@@ -50,6 +50,7 @@ pub struct Rig {
     pub begun: Vec<Task>,
     pub world: Listing,
     pub replies: Vec<(TicketId, Outcome)>,
+    pub progress: Vec<ProgressReport>,
     pub written: Vec<Change>,
     pub refuse_archives_of: Option<SeatId>,
     pub called_off: usize,
@@ -73,6 +74,7 @@ impl Rig {
             begun: Vec::new(),
             world: Listing::default(),
             replies: Vec::new(),
+            progress: Vec::new(),
             written: Vec::new(),
             refuse_archives_of: None,
             called_off: 0,
@@ -156,7 +158,7 @@ impl Rig {
                 Effect::Reply(ticket, outcome) => self.replies.push((ticket, outcome)),
                 Effect::Tell(notice) => self.notices.push(notice.text),
                 Effect::Cancel(_) => self.called_off += 1,
-                Effect::Progress(..) => {}
+                Effect::Progress(_, report) => self.progress.push(report),
             }
         }
         effects

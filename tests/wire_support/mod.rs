@@ -65,6 +65,7 @@ pub fn room(name: &str, seats: Vec<SeatView>) -> RoomView {
         phase: RoomPhase::Open,
         lease_seconds_left: Some(3600),
         seats_total: seats.len(),
+        closing_seconds_left: None,
         seats,
         fault: None,
     }

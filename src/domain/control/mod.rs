@@ -168,6 +168,7 @@ impl Control {
             Input::Tick => {
                 self.ticked_ms = now.mono_ms;
                 self.watch_leases();
+                self.watch_closings();
             }
         }
         if !only_news {

@@ -1,12 +1,16 @@
 //! Rooms: a network before the first seat, none after the last.
 
 use super::Control;
-use super::state::Doing;
+use super::state::{Doing, Room};
 use crate::domain::effect::{Task, Yield};
 use crate::domain::fault::Fault;
 use crate::domain::ids::RoomName;
 use crate::domain::notice::Notice;
+use crate::domain::pace;
 use crate::domain::record::{Change, RoomRecord, RoomWanted, Wanted};
+
+/// Seats of a closing that must be gone before the time left is estimated.
+const SEATS_THAT_TELL: usize = 4;
 
 impl Control {
     pub(super) fn plan_room(&mut self, name: &RoomName) {
@@ -45,6 +49,34 @@ impl Control {
             room.op = Some(op);
             room.looked &= keeps;
         }
+    }
+
+    /// Notes since when rooms close whose closing no verb began, or an earlier agent.
+    pub(super) fn watch_closings(&mut self) {
+        let now_ms = self.now.mono_ms;
+        for (name, room) in &mut self.rooms {
+            if room.record.wanted == RoomWanted::Closed && room.closing_from.is_none() {
+                let seats = self.seats.keys().filter(|id| id.room == *name).count();
+                room.closing_from = Some((now_ms, seats));
+            }
+        }
+    }
+
+    /// How long a room's closing will still take, judged by its seats that are gone. Several are closed at once, so
+    /// that the first few say little; one that failed waits for its cause to go, which nobody can foresee.
+    pub(super) fn closing_seconds_left(&self, room: &Room) -> Option<u64> {
+        let (since_ms, then) = room.closing_from?;
+        let mine = || {
+            self.seats
+                .values()
+                .filter(|seat| seat.record.id.room == room.record.name)
+        };
+        let done = then.saturating_sub(mine().count());
+        let left = mine().filter(|seat| seat.fault.is_none()).count();
+        if room.record.wanted != RoomWanted::Closed || done < SEATS_THAT_TELL || left == 0 {
+            return None;
+        }
+        pace::seconds_left(done as u64, left as u64, self.now.mono_ms.saturating_sub(since_ms))
     }
 
     fn has_seats(&self, name: &RoomName) -> bool {

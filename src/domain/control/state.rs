@@ -168,6 +168,8 @@ pub(super) struct Room {
     pub fault: Option<Fault>,
     /// Seats when it opened; what progress is measured against.
     pub total: usize,
+    /// Since when it closes, monotonic, and how many seats it had then: what the time left is estimated from.
+    pub closing_from: Option<(u64, usize)>,
 }
 
 impl Room {
@@ -182,6 +184,7 @@ impl Room {
             not_before_ms: 0,
             fault: None,
             total: 0,
+            closing_from: None,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::domain::command::{Left, Outcome, ProgressReport};
 use crate::domain::effect::{Effect, TicketId};
 use crate::domain::fault::{Fault, FaultCode, Refusal};
 use crate::domain::ids::{RoomName, SeatId};
+use crate::domain::pace;
 use crate::domain::policy::ATTEMPTS_BEFORE_TOLD;
 use crate::domain::record::{RoomWanted, Wanted};
 use crate::domain::seen::RunState;
@@ -98,7 +99,7 @@ impl Control {
         }
         let mut tally = Tally {
             total,
-            words: "archiving and verifying".into(),
+            words: closing_words(self.closing_seconds_left(room)),
             ..Tally::default()
         };
         let mut waiting = 0;
@@ -246,6 +247,11 @@ fn all_alike(left: &[Left]) -> Option<Fault> {
         [only] => Some(only.fault.clone()),
         _ => None,
     }
+}
+
+fn closing_words(seconds_left: Option<u64>) -> String {
+    let words = "archiving and verifying";
+    seconds_left.map_or_else(|| words.to_owned(), |left| format!("{words}, {}", pace::about(left)))
 }
 
 /// So many seats, in words.

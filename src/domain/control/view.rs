@@ -76,6 +76,7 @@ impl Control {
             phase: room_phase(room, &seats),
             lease_seconds_left: seats.iter().filter_map(|seat| seat.lease_seconds_left).max(),
             seats_total: room.total.max(seats.len()),
+            closing_seconds_left: self.closing_seconds_left(room),
             seats,
             fault: room.fault.clone(),
         }

@@ -20,6 +20,8 @@ const WIDTH: u16 = 64;
 const NAMED: usize = 6;
 /// Failures that are told one by one; all of them are in the notices.
 const FAILURES: usize = 3;
+/// Lines that the path of a restore may take.
+const PATH_ROWS: usize = 4;
 /// Cells of a text field.
 pub(super) const FIELD: usize = 34;
 
@@ -45,6 +47,9 @@ pub fn draw(model: &Model, ask: &Ask, frame: &mut Frame, area: Rect) {
 
 fn title(ask: &Ask) -> String {
     let verb = ask.verb.word();
+    if let Some(archive) = &ask.archive {
+        return format!("{verb} {}?", archive.seat);
+    }
     match (&ask.pins[..], &ask.room) {
         ([], Some(room)) => format!("{verb} room {room}?"),
         ([one], _) => format!("{verb} {}?", one.seat),
@@ -61,6 +66,12 @@ fn body(model: &Model, ask: &Ask, width: usize) -> Vec<Line<'static>> {
     if let (Verb::Close, Some(name)) = (ask.verb, &ask.room) {
         let room = model.rooms().iter().find(|room| room.name == *name);
         lines.push(room_line(look, room));
+    }
+    if let (Some(archive), Some(to)) = (&ask.archive, ask.target()) {
+        let to = clean(&to.display().to_string(), look.ascii);
+        let to = wrap(&to, width, PATH_ROWS, look.ascii);
+        lines.extend(to.into_iter().map(|line| Line::styled(line, look.strong())));
+        lines.push(Line::styled(format!("from archive {}", archive.id), look.dim()));
     }
     let many = ask.pins.len() > 1;
     let dead = |pin: &&Pin| pin.fate(model.snapshot.as_deref()) != Fate::Same;
@@ -94,6 +105,7 @@ fn pin_line(model: &Model, pin: &Pin, width: usize) -> Line<'static> {
 fn label(ask: &Ask) -> &'static str {
     match ask.verb {
         Verb::Close => "Room's name: ",
+        Verb::Restore => "Directory: ",
         _ => "Minutes: ",
     }
 }
@@ -148,6 +160,7 @@ fn buttons(look: Look, ask: &Ask) -> Line<'static> {
         let word = match choice {
             Choice::Cancel => "Cancel".to_owned(),
             Choice::Seats => format!("{} {}", ask.verb.word(), whom(ask)),
+            Choice::Archive => "Restore its files".to_owned(),
             Choice::Room(room) if ask.verb == Verb::Close => format!("Archive and close {room:.20}"),
             Choice::Room(room) => format!("Whole room {room:.20}"),
         };

@@ -6,10 +6,12 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::tui::act::applies;
+use crate::tui::field::Field;
 use crate::tui::form::Focus;
 use crate::tui::keys::{Binding, Intent, KEYS, Scope, name};
 use crate::tui::layer::Layer;
 use crate::tui::model::Model;
+use crate::tui::shelf;
 use crate::tui::text::clean;
 
 use super::bits::join;
@@ -41,6 +43,7 @@ fn applies_now(model: &Model, binding: &Binding) -> bool {
             Intent::Next | Intent::Accept => !ask.sent,
             _ => true,
         },
+        Some(Layer::Archives(_) | Layer::Tree(_)) => shelf::applies(model, binding.intent),
         Some(Layer::Form(form)) => binding.intent != Intent::Right || form.focus == Focus::Template,
         Some(_) => true,
     }
@@ -51,6 +54,7 @@ fn hint(model: &Model, binding: &Binding) -> Vec<Span<'static>> {
     let word = match model.layers.last() {
         // What was confirmed goes on; there is nothing to cancel any more.
         Some(Layer::Ask(ask)) if ask.sent => "close",
+        Some(Layer::Archives(list)) if binding.intent == Intent::Everything && list.all => "room",
         _ => binding.short,
     };
     vec![
@@ -59,14 +63,32 @@ fn hint(model: &Model, binding: &Binding) -> Vec<Span<'static>> {
     ]
 }
 
-/// Puts the terminal's cursor behind the filter, which stands at the right end of the header's third line.
-pub fn filter_cursor(model: &Model, frame: &mut Frame, header: Rect) {
-    let behind = clean(model.filter.raw(), model.look.ascii).width();
-    let (_, at) = model.filter.scroll(usize::from(u16::MAX));
-    let back = u16::try_from(behind.saturating_sub(at)).unwrap_or(0);
-    let x = header.right().saturating_sub(1 + back);
-    let y = header.y + 2;
-    if header.contains(Position::new(x, y)) {
-        frame.set_cursor_position(Position::new(x, y));
+/// Puts the terminal's cursor behind the filter: at the right end of the header's third line, or of a list's lower edge.
+pub fn filter_cursor(model: &Model, frame: &mut Frame, header: Rect, list: Rect) {
+    let below = model.layers.iter().rev().nth(1);
+    if let Some(Layer::Archives(archives)) = below {
+        // There it stands in the lower edge of the list, before a space.
+        let edge = super::edge(list);
+        let x = edge
+            .right()
+            .saturating_sub(2 + behind(&archives.filter, model.look.ascii));
+        return put(frame, edge, Position::new(x, edge.y));
+    }
+    let x = header
+        .right()
+        .saturating_sub(1 + behind(&model.filter, model.look.ascii));
+    put(frame, header, Position::new(x, header.y + 2));
+}
+
+/// Cells from the cursor of a field to the end of its text.
+fn behind(field: &Field, ascii: bool) -> u16 {
+    let length = clean(field.raw(), ascii).width();
+    let (_, at) = field.scroll(usize::from(u16::MAX));
+    u16::try_from(length.saturating_sub(at)).unwrap_or(0)
+}
+
+fn put(frame: &mut Frame, area: Rect, place: Position) {
+    if area.contains(place) {
+        frame.set_cursor_position(place);
     }
 }

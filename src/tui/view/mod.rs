@@ -1,5 +1,6 @@
 //! Draws the model. Reads it only; every height that keys depend on is computed here, once.
 
+mod archives;
 mod bits;
 mod dialog;
 mod footer;
@@ -9,10 +10,12 @@ mod log;
 mod page;
 mod strip;
 mod table;
+mod tree;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::keys::Scope;
 use super::layer::{Layer, Topic};
 use super::model::Model;
 use super::theme::Look;
@@ -79,6 +82,35 @@ pub fn first_row(top: usize, at: usize, height: usize, count: usize) -> usize {
         .min(count.saturating_sub(height).max(lowest))
 }
 
+/// Archives that the terminal has room for.
+#[must_use]
+pub fn archives_height(model: &Model) -> usize {
+    let area = Rect::new(0, 0, model.size.0, model.size.1);
+    usize::from(archives::rows(above_strip(&parts(model, area)).height))
+}
+
+/// Things of a directory that the terminal has room for.
+#[must_use]
+pub fn tree_height(model: &Model) -> usize {
+    let area = Rect::new(0, 0, model.size.0, model.size.1);
+    usize::from(tree::rows(above_strip(&parts(model, area)).height))
+}
+
+/// All that is above the strip: what goes on stays in sight.
+fn above_strip(parts: &Parts) -> Rect {
+    Rect {
+        height: parts.strip.y.saturating_sub(parts.header.y),
+        ..parts.header
+    }
+}
+
+/// The help's line at which a scope begins.
+#[must_use]
+pub fn help_line(model: &Model, scope: Scope) -> usize {
+    let last = page_lines(model, Topic::Help).saturating_sub(page_height(model.size));
+    page::help_line(scope).min(last)
+}
+
 /// Lines of a log that the terminal has room for.
 #[must_use]
 pub fn log_height(size: (u16, u16)) -> usize {
@@ -100,8 +132,9 @@ pub fn page_lines(model: &Model, topic: Topic) -> usize {
 /// Draws everything.
 pub fn draw(model: &Model, frame: &mut Frame) {
     let parts = draw_board(model, frame);
-    for layer in &model.layers {
-        draw_layer(model, layer, frame, &parts);
+    for (at, layer) in model.layers.iter().enumerate() {
+        let typing = matches!(model.layers.get(at + 1), Some(Layer::Filter));
+        draw_layer(model, layer, typing, frame, &parts);
     }
     footer::draw(model, frame, parts.footer);
 }
@@ -121,7 +154,8 @@ fn draw_board(model: &Model, frame: &mut Frame) -> Parts {
     parts
 }
 
-fn draw_layer(model: &Model, layer: &Layer, frame: &mut Frame, parts: &Parts) {
+/// Draws a layer; `typing` says whether its filter is being typed.
+fn draw_layer(model: &Model, layer: &Layer, typing: bool, frame: &mut Frame, parts: &Parts) {
     let above_footer = Rect {
         height: frame.area().height.saturating_sub(1),
         ..frame.area()
@@ -129,9 +163,11 @@ fn draw_layer(model: &Model, layer: &Layer, frame: &mut Frame, parts: &Parts) {
     match layer {
         Layer::Ask(ask) => dialog::draw(model, ask, frame, above_footer),
         Layer::Form(form) => form::draw(model.look, form, frame, above_footer),
+        Layer::Archives(list) => archives::draw(model, list, typing, frame, above_strip(parts)),
+        Layer::Tree(browse) => tree::draw(model.look, browse, frame, above_strip(parts)),
         Layer::Log(log) => log::draw(model.look, log, frame, above_footer),
         Layer::Page(topic, top) => page::draw(model, *topic, *top, frame, above_footer),
-        Layer::Filter => footer::filter_cursor(model, frame, parts.header),
+        Layer::Filter => footer::filter_cursor(model, frame, parts.header, above_strip(parts)),
     }
 }
 
@@ -143,6 +179,16 @@ fn middle(area: Rect, width: u16, height: u16) -> Rect {
         y: area.y + (area.height - height) / 2,
         width,
         height,
+    }
+}
+
+/// The lower edge of a frame, where its state stands.
+fn edge(area: Rect) -> Rect {
+    Rect {
+        x: area.x.saturating_add(2),
+        y: area.bottom().saturating_sub(1),
+        width: area.width.saturating_sub(4),
+        height: 1,
     }
 }
 

@@ -41,6 +41,14 @@ pub fn lines(model: &Model, topic: Topic, width: u16) -> Vec<Line<'static>> {
     }
 }
 
+/// The line of the help at which a scope begins.
+pub fn help_line(scope: Scope) -> usize {
+    let before = Scope::ALL.into_iter().take_while(|other| *other != scope);
+    before
+        .map(|scope| 2 + KEYS.iter().filter(|binding| binding.scope == scope).count())
+        .sum()
+}
+
 fn help(model: &Model) -> Vec<Line<'static>> {
     let look = model.look;
     let mut lines = Vec::new();

@@ -4,10 +4,14 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
 
+use crate::domain::command::Command;
 use crate::domain::notice::Level;
+use crate::domain::pace;
 use crate::domain::snapshot::{Phase, RoomPhase, RoomView};
-use crate::tui::job::{Job, State};
+use crate::tui::human::{bytes_of, size};
+use crate::tui::job::{Job, State, Work, target};
 use crate::tui::model::Model;
+use crate::tui::port::Task;
 use crate::tui::text::clean;
 use crate::tui::theme::Look;
 
@@ -23,11 +27,12 @@ enum Item {
     Progress {
         word: &'static str,
         room: String,
-        done: usize,
+        share: f64,
+        figure: String,
         failed: usize,
-        total: usize,
         text: String,
     },
+    Task(String),
     Failure(String),
     Waiting(String),
 }
@@ -45,13 +50,14 @@ fn items(model: &Model) -> Vec<Item> {
     let early = model.jobs.iter().filter(|job| is_early(model, job)).filter_map(of_job);
     let waiting = model.jobs.iter().filter(|job| is_waiting(model, job));
     let waiting = waiting.map(|job| Item::Waiting(job.title()));
-    failures.chain(early).chain(rooms).chain(waiting).collect()
+    let tasks = model.jobs.iter().filter_map(|job| of_task(model, job));
+    failures.chain(tasks).chain(early).chain(rooms).chain(waiting).collect()
 }
 
 /// Whether a command has not been heard of again and nothing else on the screen tells of it.
 fn is_waiting(model: &Model, job: &Job) -> bool {
     let told = model.layers.iter().any(|layer| layer.owns(job.id));
-    job.state == State::Running(None) && !told
+    job.state == State::Running(None) && job.task().is_none() && !told
 }
 
 fn failure(job: &Job) -> Option<Item> {
@@ -59,6 +65,35 @@ fn failure(job: &Job) -> Option<Item> {
         State::Failed(why) => Some(Item::Failure(format!("{}: {why}", job.title()))),
         State::Running(_) => None,
     }
+}
+
+/// A task, from the moment when no dialog tells of it.
+fn of_task(model: &Model, job: &Job) -> Option<Item> {
+    let task = job.task()?;
+    let dash = model.look.pick("…", "...");
+    if job.cancelled {
+        return Some(Item::Task(format!("cancelling {}{dash}", job.title())));
+    }
+    if model.layers.iter().any(|layer| layer.owns(job.id)) {
+        return None;
+    }
+    let State::Running(Some(report)) = &job.state else {
+        return Some(Item::Task(format!("{}{dash}  {}s", job.title(), job.seconds)));
+    };
+    let (done, total) = (report.done as u64, report.total as u64);
+    let (word, figure) = match task {
+        Task::Verify(_) => ("Verifying", format!("{done}/{total}")),
+        Task::Restore { .. } if total == 0 => ("Restoring", size(done)),
+        Task::Restore { .. } => ("Restoring", bytes_of(done, total)),
+    };
+    Some(Item::Progress {
+        word,
+        room: target(task),
+        share: share(done, total),
+        figure,
+        failed: report.failed,
+        text: report.text.clone(),
+    })
 }
 
 /// Whether a command has reported before its room is in any snapshot.
@@ -71,13 +106,13 @@ fn of_job(job: &Job) -> Option<Item> {
     let State::Running(Some(report)) = &job.state else {
         return None;
     };
-    let opening = matches!(job.command, crate::domain::command::Command::OpenRoom { .. });
+    let opening = matches!(job.work, Work::Command(Command::OpenRoom { .. }));
     Some(Item::Progress {
         word: if opening { "Opening" } else { "Closing" },
         room: job.room()?.to_string(),
-        done: report.done,
+        share: share(report.done as u64, report.total as u64),
+        figure: format!("{:>3}/{}", report.done, report.total),
         failed: report.failed,
-        total: report.total,
         text: report.text.clone(),
     })
 }
@@ -98,10 +133,10 @@ fn of_room(model: &Model, room: &RoomView) -> Option<Item> {
     Some(Item::Progress {
         word,
         room: room.name.to_string(),
-        done,
+        share: share(done as u64, room.seats_total as u64),
+        figure: format!("{done:>3}/{}", room.seats_total),
         failed: here(|phase| phase == Phase::Failed),
-        total: room.seats_total,
-        text: String::new(),
+        text: room.closing_seconds_left.map_or_else(String::new, pace::about),
     })
 }
 
@@ -128,13 +163,14 @@ fn line(look: Look, item: &Item, width: u16) -> Line<'static> {
             Span::raw(clean(text, look.ascii)),
             Span::styled("  (Esc)", look.dim()),
         ],
+        Item::Task(text) => vec![Span::raw(text.clone()), Span::styled("  (x cancels)", look.dim())],
         Item::Waiting(title) => vec![Span::styled("waiting ", look.dim()), Span::raw(title.clone())],
         Item::Progress {
             word,
             room,
-            done,
+            share,
+            figure,
             failed,
-            total,
             text,
         } => {
             let cells = if width >= 100 { 30 } else { 16 };
@@ -142,8 +178,8 @@ fn line(look: Look, item: &Item, width: u16) -> Line<'static> {
                 Span::raw(format!("{word} ")),
                 Span::styled(format!("{room:10} "), look.strong()),
             ];
-            spans.extend(bar(look, share(*done as u64, *total as u64), cells, look.good()));
-            spans.push(Span::raw(format!(" {done:>3}/{total}")));
+            spans.extend(bar(look, *share, cells, look.good()));
+            spans.push(Span::raw(format!(" {figure}")));
             if *failed > 0 {
                 spans.push(Span::styled(format!("  {failed} failed"), look.bad()));
             }

@@ -63,6 +63,7 @@ impl Control {
         self.lost.remove(&name);
         let room = self.rooms.entry(name.clone()).or_insert_with(|| Room::new(record));
         room.not_before_ms = 0;
+        room.closing_from = None;
         room.succeeded();
         // Its last lease may have ended while this was being written.
         let closed = room.record.wanted == RoomWanted::Closed;
@@ -104,6 +105,7 @@ impl Control {
             room.not_before_ms = 0;
             room.succeeded();
             room.total = total;
+            room.closing_from = Some((self.now.mono_ms, total));
         }
         Goal::Closed { room: name, total }
     }
