@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use homework::{Homework, students};
 use lab::{Lab, Ran};
 use scratch::SmallDisk;
+use serde_json::Value;
 
 const WORK: Homework = Homework { seed: 11, big: 1 << 20 };
+const ROOT: u32 = 0;
 const NOBODY: u32 = 65_534;
 /// More than the archives of a room, less than a test waits for to be filled.
 const DISK_KIB: u64 = 8 * 1024;
@@ -68,17 +70,13 @@ impl Scene {
         self.lab.run(&["room", "close", "r"]).expect(0);
         assert_eq!(self.lab.seat("other", "s01")["phase"], "ready");
         assert_eq!(self.lab.left_on_engine().len(), 3, "{:?}", self.lab.left_on_engine());
-        let rows = self
-            .lab
-            .run(&["archive", "ls", "--room", "r", "--json"])
-            .expect(0)
-            .json();
-        let rows = rows.as_array().unwrap();
-        assert_eq!(rows.len(), 2, "{rows:?}");
-        for row in rows {
-            let archive = self.root().join(row["key"].as_str().unwrap());
-            WORK.expect_in(&archive, row["student"].as_str().unwrap(), "");
-        }
+        let rows = self.lab.run(&["archive", "ls", "--room", "r", "--json"]).expect(0);
+        let place = |row: &Value| {
+            let student = row["student"].as_str().unwrap().to_owned();
+            (student, self.root().join(row["key"].as_str().unwrap()))
+        };
+        let archives: Vec<_> = rows.json().as_array().unwrap().iter().map(place).collect();
+        WORK.expect_all(&archives, &students(2));
     }
 }
 
@@ -106,24 +104,22 @@ fn a_link_in_the_stores_place() {
     let scene = Scene::new();
     let outside = tempfile::tempdir().unwrap();
     let kept = scene.disk.path().join("kept");
-    let links: [(PathBuf, &dyn Fn(&Path)); 3] = [
-        (scene.root(), &|link| symlink("nowhere", link).unwrap()),
-        (scene.root(), &|link| {
-            symlink(outside.path(), link).unwrap();
-            lchown(link, Some(NOBODY), Some(NOBODY)).unwrap();
-        }),
-        (scene.root().join("submissions"), &|link| {
-            symlink(outside.path(), link).unwrap()
-        }),
+    let (root, below) = (scene.root(), scene.root().join("submissions"));
+    // The administrator's to what is away, somebody's, and anybody's in it.
+    let links = [
+        (&root, Path::new("nowhere"), ROOT),
+        (&root, outside.path(), NOBODY),
+        (&below, outside.path(), ROOT),
     ];
-    fs::create_dir_all(scene.root().join("submissions")).unwrap();
-    for (place, put) in links {
-        fs::rename(&place, &kept).unwrap();
-        put(&place);
+    fs::create_dir_all(&below).unwrap();
+    for (place, target, owner) in links {
+        fs::rename(place, &kept).unwrap();
+        symlink(target, place).unwrap();
+        lchown(place, Some(owner), Some(owner)).unwrap();
         scene.fails(&["a link"]);
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "{}", place.display());
-        fs::remove_file(&place).unwrap();
-        fs::rename(&kept, &place).unwrap();
+        fs::remove_file(place).unwrap();
+        fs::rename(&kept, place).unwrap();
     }
     scene.is_mended();
 }

@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use crate::lab::{Lab, files_of};
 
 /// Path in the seat, path in its archive, bytes.
-const FILES: [(&str, &str, usize); 6] = [
+const FILES: [(&str, &str, usize); 5] = [
     ("/workspace/notes.txt", "workspace/notes.txt", 71),
     ("/workspace/src/main.c", "workspace/src/main.c", 4097),
     ("/workspace/src/data/table.csv", "workspace/src/data/table.csv", 40_000),
     ("/workspace/.history", "workspace/.history", 1),
     ("/tmp/outside/todo.txt", "elsewhere/tmp/outside/todo.txt", 1500),
-    ("/tmp/draft", "elsewhere/tmp/draft", 9000),
 ];
 /// The file whose size a test may choose.
 const BIG: (&str, &str) = ("/workspace/big.bin", "workspace/big.bin");
@@ -43,11 +42,12 @@ impl Homework {
 
     /// The same with another end of the seat's program.
     pub fn config_then(self, then: &str) -> String {
-        let mut script = "set -e; mkdir -p /workspace/src/data /tmp/outside; ".to_owned();
-        for (path, _, size) in self.files() {
+        let make = |(path, _, size)| {
             let line = self.line("$LABTOP_STUDENT", path).replace('\n', "");
-            script += &format!("yes \\\"{line}\\\" | head -c {size} > {path}; ");
-        }
+            format!("yes \\\"{line}\\\" | head -c {size} > {path}; ")
+        };
+        let make: String = self.files().map(make).collect();
+        let script = format!("set -e; mkdir -p /workspace/src/data /tmp/outside; {make}");
         format!(
             "default_template = \"lab\"\n[templates.lab]\nimage = \"labtop-demo:latest\"\n\
              command = [\"/bin/sh\", \"-c\", \"{script}{then}\"]\n\
@@ -78,16 +78,30 @@ impl Homework {
         }
     }
 
-    /// Sees that every archive of a room holds all that its student made, and that each of these students has one.
+    /// Sees that every archive of a room holds its student's whole workspace, and that one of each student's holds also
+    /// what was made outside of it. An agent that dies when it has removed a container, and has not noted that yet, takes
+    /// an archive of the workspace alone: the one before has the rest.
     #[track_caller]
     pub fn expect_room(self, lab: &Lab, room: &str, students: &[String]) {
-        let archives = lab.archived(room);
+        self.expect_all(&lab.archived(room), students);
+    }
+
+    /// The same of archives that lie elsewhere, as (student, path of the file).
+    #[track_caller]
+    pub fn expect_all(self, archives: &[(String, PathBuf)], students: &[String]) {
         for student in students {
-            let mine: Vec<&PathBuf> = of_student(&archives, student).collect();
-            assert!(!mine.is_empty(), "{room}/{student} has no archive");
-            for archive in mine {
-                self.expect_in(archive, student, "");
+            let mine: Vec<&PathBuf> = of_student(archives, student).collect();
+            for archive in &mine {
+                self.expect_in(archive, student, "workspace/");
             }
+            let has_more =
+                |archive: &&&PathBuf| files_of(archive).iter().any(|(path, _)| path.starts_with("elsewhere/"));
+            let whole = mine.iter().find(has_more);
+            self.expect_in(
+                whole.unwrap_or_else(|| panic!("nothing whole of {student}: {mine:?}")),
+                student,
+                "",
+            );
         }
     }
 }
