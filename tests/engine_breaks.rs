@@ -47,13 +47,13 @@ fn a_stream_that_ends_in_its_middle_is_read_again() {
     let lab = site(&door, &WORK.config());
     open(&lab, 3);
     let workspace = |line: &str| reads(line, "path=%2Fworkspace");
-    let elsewhere = |line: &str| reads(line, "path=%2Ftmp%2Fdraft");
+    let elsewhere = |line: &str| reads(line, "path=%2Ftmp%2Foutside");
     // A head of the answer and some of the work; at the very end of the work; nothing but the head.
     door.cut(Cut::Broken, 300_000, 1, workspace);
     door.cut(Cut::Quiet, 300_000, 1, workspace);
     door.cut(Cut::Quiet, 1000, 1, workspace);
-    door.cut(Cut::Broken, 5000, 1, elsewhere);
-    door.cut(Cut::Quiet, 5000, 1, elsewhere);
+    door.cut(Cut::Broken, 1500, 1, elsewhere);
+    door.cut(Cut::Quiet, 1500, 1, elsewhere);
     expect_closed(&lab);
     assert_eq!(door.cuts(), 5);
     WORK.expect_room(&lab, "r", &students(3));
@@ -164,7 +164,7 @@ fn what_is_written_in_a_thaw_between_proof_and_removal_is_archived() {
     closing.wait().unwrap();
     expect_closed(&lab);
     let archives = lab.archived("r");
-    assert_eq!(archives.len(), 2, "{archives:?}");
+    assert!(archives.len() >= 2, "{archives:?}");
     let last = archives.iter().map(|(_, path)| path).find(|path| {
         let files = files_of(path);
         files
