@@ -427,59 +427,6 @@ fn help_begins_where_one_is() {
     assert!(hands.screen().contains("Archives of all rooms"));
 }
 
-#[test]
-fn nothing_of_an_archive_reaches_the_terminal_raw() {
-    let hostile = "evil\u{1b}]0;owned\u{7}\u{202e}gpj\n\u{9b}31m";
-    let mut hands = listing(80, 24);
-    let stream = open_tree(&mut hands);
-    let lines = [
-        (hostile.as_bytes(), "directory", 0, ""),
-        (b"\xff\x1b[2J", "file", 5, ""),
-        (b"l", "symlink", 0, hostile),
-        (b"h", "hardlink", 0, hostile),
-    ];
-    hands.hear(Inbound::Tree {
-        stream,
-        tree: Ok(tree(&lines)),
-    });
-    harmless(&hands);
-    hands.press(KeyCode::Enter);
-    harmless(&hands);
-    hands.press(KeyCode::Left);
-    for _ in 0..4 {
-        hands.press(KeyCode::Down);
-        for order in hands.press(KeyCode::Enter) {
-            let Outbound::OpenPart { stream, .. } = order else {
-                continue;
-            };
-            harmless(&hands);
-            hands.hear(Inbound::Log {
-                stream,
-                bytes: hostile.into(),
-            });
-            hands.hear(Inbound::LogEnd {
-                stream,
-                why: Some(hostile.to_owned()),
-            });
-            harmless(&hands);
-            hands.press(KeyCode::Esc);
-        }
-        harmless(&hands);
-    }
-    hands.press(KeyCode::Esc);
-    hands.model.here = PathBuf::from(hostile);
-    hands.keys("R");
-    harmless(&hands);
-}
-
-/// No cell of the screen holds anything that a terminal would obey, or nobody could see.
-#[track_caller]
-fn harmless(hands: &Hands) {
-    let screen = hands.screen();
-    let bad = |c: char| c != '\n' && (c.is_control() || labtop::domain::harmless::is_hidden(c));
-    assert!(!screen.chars().any(bad), "{screen:?}");
-}
-
 /// Puts the cursor on the thing of that name.
 #[track_caller]
 fn go_to(hands: &mut Hands, name: &str) {

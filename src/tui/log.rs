@@ -180,4 +180,24 @@ mod tests {
         log.scroll(Intent::First, 10);
         assert_eq!(log.start(10), 0);
     }
+
+    #[test]
+    fn a_part_of_an_archive_is_read_from_its_beginning_and_never_followed() {
+        let archive = Kept {
+            id: "20261124T034512Z-7f3a9c1b".parse().unwrap(),
+            seat: "r/s".parse().unwrap(),
+        };
+        let mut part = Log::part(StreamId(1), Source::Printed(archive));
+        part.push("x\n".repeat(PART_MAX / 2).as_bytes());
+        assert_eq!((part.start(10), part.ring.first(), part.is_cut()), (0, 0, true));
+        part.scroll(Intent::Last, 10);
+        let end = part.start(10);
+        part.push(b"more\nmore\n");
+        assert_eq!(part.start(10), end);
+        assert!(!part.binary);
+        part.push(b"\x1b[1m\t\x0c");
+        assert!(!part.binary, "text has escape sequences too");
+        part.push(b"\x00");
+        assert!(part.binary);
+    }
 }

@@ -202,3 +202,51 @@ impl Growing {
         tree
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = r#"{"labtop_manifest":1,"id":"20261124T034512Z-7f3a9c1b","instance":"6f1b7a52-0000-4000-8000-000000000000","seat":"a/an","session":1,"epoch":1,"created_unix_ms":5,"workspace":{"bytes":1,"digest":"d"},"log":null,"content_bytes":1,"content_digest":"c","elsewhere_digest":null,"stored_entries":1,"left_out":0,"torn":0,"selection":{"paths":[],"include":[],"exclude":[]},"entries":["#;
+
+    fn tree(lines: &[String]) -> io::Result<Tree> {
+        let mut text = format!("{HEAD}\n");
+        text.push_str(&lines.join(",\n"));
+        text.push_str("\n]}\n");
+        Tree::read(text.as_bytes())
+    }
+
+    fn file(path: &str, size: u64) -> String {
+        format!(r#"{{"path":"{path}","type":"file","size":{size}}}"#)
+    }
+
+    fn names(tree: &Tree, directory: usize) -> Vec<String> {
+        let children = tree.children(directory).iter();
+        children.map(|child| shown(&tree.node(*child).unwrap().name)).collect()
+    }
+
+    #[test]
+    fn directories_that_no_line_tells_of_are_made_and_sum_up() {
+        let left_out = r#"{"path":"a/big","type":"file","size":9000,"left_out":"too big"}"#.to_owned();
+        let tree = tree(&[file("a/b/two", 2), file("z", 1), file("a/five", 5), left_out]).unwrap();
+        assert_eq!(names(&tree, ROOT), ["a", "z"]);
+        let a = tree.children(ROOT)[0];
+        assert_eq!(names(&tree, a), ["b", "big", "five"], "directories first");
+        assert_eq!(tree.node(a).unwrap().size, 7, "of what is stored");
+        assert_eq!(tree.path(tree.children(a)[2]), b"a/five");
+        assert_eq!(tree.content(tree.children(a)[2]).as_deref(), Some("a/five"));
+        assert_eq!(tree.content(tree.children(a)[1]), None);
+    }
+
+    #[test]
+    fn millions_of_names_are_cut_and_a_damaged_manifest_is_none() {
+        let many: Vec<String> = (0..=NODES_MAX).map(|n| file(&format!("{n:x}"), 1)).collect();
+        let cut = tree(&many).unwrap();
+        assert!(cut.cut && cut.nodes.len() == NODES_MAX);
+        let long = "d/".repeat(8_000);
+        let deep: Vec<String> = (0..40).map(|n| file(&format!("{n}{long}x"), 1)).collect();
+        assert!(tree(&deep).unwrap().cut, "a few paths can have as many parts");
+        assert!(tree(&["{".to_owned()]).is_err());
+        assert!(Tree::read(HEAD.as_bytes()).is_err());
+    }
+}

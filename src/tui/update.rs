@@ -181,11 +181,10 @@ fn filtered(model: &mut Model, to: impl Fn(usize) -> usize) {
 fn change_filter(model: &mut Model, change: impl FnOnce(&mut Field)) {
     if let Some(list) = beneath(model) {
         change(&mut list.filter);
-        list.arrange();
-    } else {
-        change(&mut model.filter);
-        model.arrange();
+        return list.arrange();
     }
+    change(&mut model.filter);
+    model.arrange();
 }
 
 fn paste(model: &mut Model, text: &str) {

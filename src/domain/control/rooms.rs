@@ -1,7 +1,7 @@
 //! Rooms: a network before the first seat, none after the last.
 
 use super::Control;
-use super::state::{Doing, Room};
+use super::state::{Doing, Room, Seat};
 use crate::domain::effect::{Task, Yield};
 use crate::domain::fault::Fault;
 use crate::domain::ids::RoomName;
@@ -9,8 +9,13 @@ use crate::domain::notice::Notice;
 use crate::domain::pace;
 use crate::domain::record::{Change, RoomRecord, RoomWanted, Wanted};
 
-/// Seats of a closing that must be gone before the time left is estimated.
-const SEATS_THAT_TELL: usize = 4;
+/// Seats of a closing that must be archived before the time left is estimated.
+const SEATS_THAT_TELL: u64 = 4;
+/// What the steps of a closing take of its time, about: reading and packing, reading back, removing.
+const ARCHIVED: u64 = 6;
+const VERIFIED: u64 = ARCHIVED + 4;
+const HALF_REMOVED: u64 = VERIFIED + 1;
+const WHOLE: u64 = HALF_REMOVED + 1;
 
 impl Control {
     pub(super) fn plan_room(&mut self, name: &RoomName) {
@@ -62,8 +67,9 @@ impl Control {
         }
     }
 
-    /// How long a room's closing will still take, judged by its seats that are gone. Several are closed at once, so
-    /// that the first few say little; one that failed waits for its cause to go, which nobody can foresee.
+    /// How long a room's closing will still take, judged by what is done of it. Several seats are closed at once and
+    /// side by side, so that their steps count and the first few say little; one that failed waits for its cause to go,
+    /// which nobody can foresee.
     pub(super) fn closing_seconds_left(&self, room: &Room) -> Option<u64> {
         let (since_ms, then) = room.closing_from?;
         let mine = || {
@@ -71,12 +77,14 @@ impl Control {
                 .values()
                 .filter(|seat| seat.record.id.room == room.record.name)
         };
-        let done = then.saturating_sub(mine().count());
-        let left = mine().filter(|seat| seat.fault.is_none()).count();
-        if room.record.wanted != RoomWanted::Closed || done < SEATS_THAT_TELL || left == 0 {
+        let gone = then.saturating_sub(mine().count()) as u64;
+        let done = gone * WHOLE + mine().map(share_done).sum::<u64>();
+        let going = mine().filter(|seat| seat.fault.is_none());
+        let left: u64 = going.map(|seat| WHOLE - share_done(seat)).sum();
+        if room.record.wanted != RoomWanted::Closed || done < SEATS_THAT_TELL * ARCHIVED || left == 0 {
             return None;
         }
-        pace::seconds_left(done as u64, left as u64, self.now.mono_ms.saturating_sub(since_ms))
+        pace::seconds_left(done, left, self.now.mono_ms.saturating_sub(since_ms))
     }
 
     fn has_seats(&self, name: &RoomName) -> bool {
@@ -130,5 +138,19 @@ impl Control {
                 }
             }
         }
+    }
+}
+
+/// How much of a seat's closing is done, of [`WHOLE`].
+fn share_done(seat: &Seat) -> u64 {
+    let closing = &seat.record.closing;
+    if closing.container_removed {
+        HALF_REMOVED
+    } else if seat.verified.is_some() || closing.archive.is_some() {
+        VERIFIED
+    } else if seat.claim.is_some() {
+        ARCHIVED
+    } else {
+        0
     }
 }

@@ -198,19 +198,19 @@ fn verdict(look: Look, row: &ArchiveRow) -> (&'static str, Style) {
     (proof(row), if row.verified { look.good() } else { look.bad() })
 }
 
-/// What goes on with it, what changed while it was read, what was left out.
+/// What changed while it was read, what was left out, and what goes on with it.
 fn note(model: &Model, row: &ArchiveRow) -> Vec<Span<'static>> {
     let look = model.look;
     let archive = kept(row);
     let mut parts = Vec::new();
-    if model.jobs.iter().any(|job| job.is_about(&archive)) {
-        parts.push(vec![Span::styled("under way", look.accent())]);
-    }
     if row.torn > 0 {
         parts.push(vec![Span::styled(format!("{} torn", row.torn), look.warn())]);
     }
     if row.left_out > 0 {
         parts.push(vec![Span::styled(format!("{} left out", row.left_out), look.dim())]);
+    }
+    if model.jobs.iter().any(|job| job.is_about(&archive)) {
+        parts.push(vec![Span::styled("under way", look.accent())]);
     }
     join(parts, &Span::raw("  "))
 }
