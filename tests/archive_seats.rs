@@ -1,13 +1,14 @@
 //! Archives become seats again, and folders for whoever marks them, by the real binary.
 
+mod door;
 mod lab;
-mod relay;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use lab::{Lab, file_in, until};
-use relay::Relay;
+use door::Door;
+use lab::{Lab, docker, file_in, until};
+
 use serde_json::Value;
 
 /// Seats that make a tree of all that an archive can hold when they find none, and only look at it when they do.
@@ -21,7 +22,7 @@ if [ ! -e id.txt ]; then
   mkdir -p src empty closed
   echo 'int main;' > 'src/tên tệp.c'
   ln src/* src/second-name
-  ln -s /etc/passwd outward
+  ln -s /etc/passwd outward; ln -s src/second-name inward
   dd if=/dev/zero of=hole bs=1 count=0 seek=300000 2>/dev/null
   : > nothing
   printf '#!/bin/sh\\n' > run.sh; chmod 4755 run.sh
@@ -102,16 +103,69 @@ fn an_archive_becomes_a_seat_again_with_all_that_it_was() {
     assert_eq!(lab.left_on_engine(), Vec::<String>::new());
 }
 
+/// A laboratory whose agent reaches the engine through a door.
+fn behind(door: &Door) -> Lab {
+    let (head, rest) = CONFIG.split_once("[templates.lab]").unwrap();
+    Lab::with_config(&format!("{head}{}[templates.lab]{rest}", door.config()))
+}
+
 #[test]
 fn an_engine_on_another_host_unpacks_it_itself() {
-    let relay = Relay::start();
-    let config = format!("[docker]\nhost = \"{}\"\n", relay.host());
-    let (head, rest) = CONFIG.split_once("[templates.lab]").unwrap();
-    let lab = Lab::with_config(&format!("{head}{config}[templates.lab]{rest}"));
+    let door = Door::new();
+    let lab = behind(&door);
     closed_room(&lab);
     comes_back(&lab, "b", "lab", "");
     comes_back(&lab, "c", "shut", "workspace/");
     assert_eq!(lab.left_on_engine(), Vec::<String>::new());
+}
+
+/// The agent dies when the workspace of a seat is filled and the seat not started; then some of the work goes, as if the
+/// filling had been cut, and `meddle` is done.
+fn cut_in_the_filling(door: &Door, meddle: impl Fn(&Path, &str)) {
+    let lab = behind(door);
+    closed_room(&lab);
+    let row = archive(&lab, "a", "an");
+    let restore = ["archive", "restore", id(&row), "--to", "b/an"];
+    let start = door.hold(|line| line.starts_with("POST ") && line.contains("/start"));
+    let mut child = lab.spawn(&restore);
+    door.until_waiting(1);
+    lab.kill_agent();
+    let _ = child.wait();
+    let found = |kind: &str| {
+        let things = lab.left_on_engine();
+        let mut mine = things.iter().filter_map(|thing| thing.strip_prefix(kind));
+        mine.next().expect("a thing of that kind").trim().to_owned()
+    };
+    let volume = docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", &found("volume")]);
+    std::fs::remove_file(Path::new(&volume).join("id.txt")).unwrap();
+    meddle(Path::new(&volume), &found("container"));
+    drop(start);
+    let again = lab.run(&restore);
+    assert!(
+        again.code == 0 || again.stderr.contains("is there already"),
+        "{}",
+        again.stderr
+    );
+    until("it is ready", || {
+        (lab.seat("b", "an")["phase"] == "ready").then_some(())
+    });
+    lab.run(&["room", "close", "b"]).expect(0);
+    assert_eq!(entries(&lab, &row, ""), entries(&lab, &archive(&lab, "b", "an"), ""));
+}
+
+#[test]
+fn what_is_in_a_workspace_that_nobody_worked_in_is_not_taken_for_all_of_it() {
+    cut_in_the_filling(&Door::honest(), |_, _| {});
+    cut_in_the_filling(&Door::new(), |_, _| {});
+}
+
+#[test]
+fn a_workspace_that_an_engine_has_half_filled_is_filled_also_without_its_container() {
+    cut_in_the_filling(&Door::new(), |volume, container| {
+        // The owner that the workspace's root has until all of it is there.
+        std::os::unix::fs::chown(volume, Some(0x7fff_fffe), Some(0x7fff_fffe)).unwrap();
+        docker(&["rm", "-f", container]);
+    });
 }
 
 #[test]
@@ -195,6 +249,14 @@ fn a_room_is_exported_with_one_folder_a_student() {
     let export = ["archive", "export", "a", "--out", out.to_str().unwrap()];
     let told = lab.run(&export).expect(0);
     assert!(told.stdout.contains("2 of 2 students"), "{}", told.stdout);
+    assert!(
+        told.stderr.contains("an: has archives of 2 openings"),
+        "{}",
+        told.stderr
+    );
+    assert!(!told.stderr.contains("binh: has"), "{}", told.stderr);
+    let newest = archives(&lab).pop().unwrap();
+    assert!(told.stdout.contains(id(&newest)), "{}", told.stdout);
     let about = |path: &str| std::fs::symlink_metadata(out.join(path)).unwrap();
     assert_eq!(about("").mode() & 0o777, 0o700);
     for student in ["an", "binh"] {
@@ -211,7 +273,14 @@ fn a_room_is_exported_with_one_folder_a_student() {
     assert_eq!(about("an/run.sh").mode() & 0o7777, 0o755);
     assert_eq!(about("an/closed").mode() & 0o700, 0o700);
     assert_eq!(about("an/closed/own").mode() & 0o400, 0o400);
-    assert!(about("an/outward").is_symlink());
+    // What a link of a student's leads to out there is another's work.
+    assert!(!names(&out.join("an")).contains(&"outward".to_owned()));
+    assert!(
+        told.stderr.contains("outward is a link that leads out"),
+        "{}",
+        told.stderr
+    );
+    assert!(about("an/inward").is_symlink());
     let again = lab.run(&export).expect(1);
     assert!(again.stderr.contains("is not empty"), "{}", again.stderr);
     lab.run(&["archive", "export", "none", "--out", "x"]).expect(1);

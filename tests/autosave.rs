@@ -1,10 +1,12 @@
 //! Seats that go on are saved meanwhile, by the real binary: what a dead host costs is bounded.
 
+mod door;
 mod lab;
-mod relay;
+mod scratch;
 
+use door::Door;
 use lab::{Lab, docker, file_in, until};
-use relay::Relay;
+use scratch::SmallDisk;
 use serde_json::Value;
 
 /// Seats that are saved every second, two snapshots of each kept, and do what their student's name says.
@@ -87,10 +89,9 @@ fn what_changes_is_saved_and_what_does_not_costs_nothing() {
 
 #[test]
 fn an_engine_on_another_host_is_read_and_nothing_is_sent_twice() {
-    let relay = Relay::start();
+    let door = Door::new();
     let (head, rest) = CONFIG.split_once("[templates.lab]").unwrap();
-    let config = format!("{head}[docker]\nhost = \"{}\"\n[templates.lab]{rest}", relay.host());
-    let lab = Lab::with_config(&config);
+    let lab = Lab::with_config(&format!("{head}{}[templates.lab]{rest}", door.config()));
     lab.run(&["room", "open", "a", "--students", "idle,busy"]).expect(0);
     let idle = until("the first snapshot", || newest(&lab, "idle"));
     let mut last = until("the first snapshot", || newest(&lab, "busy"));
@@ -149,6 +150,45 @@ fn a_host_that_lost_everything_gives_back_what_was_saved_last() {
         .find(|(student, _)| student == "idle")
         .unwrap();
     assert_eq!(file_in(&archived.1, "id.txt"), "work of idle\n");
+}
+
+#[test]
+fn a_snapshot_that_a_seat_starts_with_makes_no_room_for_others() {
+    let lab = Lab::with_config(CONFIG);
+    lab.run(&["room", "open", "a", "--students", "busy"]).expect(0);
+    let first = until("a snapshot", || newest(&lab, "busy"));
+    let id = first["id"].as_str().unwrap();
+    lab.run(&["archive", "restore", id, "--to", "b/busy"]).expect(0);
+    let mut last = first.clone();
+    for _ in 0..8 {
+        last = next(&lab, "busy", &last);
+    }
+    lab.run(&["archive", "verify", id]).expect(0);
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_left_to_closings() {
+    let disk = SmallDisk::new(8 * 1024);
+    let place = format!(
+        "[archive.directory]\npath = \"{}\"\n",
+        disk.path().join("archives").display()
+    );
+    let lab = Lab::with_config(&format!("{}{place}", CONFIG.replace("autosave = 1", "autosave = 0")));
+    lab.run(&["room", "open", "a", "--students", "idle"]).expect(0);
+    let ballast = disk.fill();
+    // A twentieth is kept; this is less, and more than the work needs.
+    let size = std::fs::metadata(&ballast).unwrap().len();
+    std::fs::File::options()
+        .write(true)
+        .open(&ballast)
+        .unwrap()
+        .set_len(size - (300 << 10))
+        .unwrap();
+    let told = lab.run(&["room", "snapshot", "a"]).expect(1);
+    assert!(told.stderr.contains("kept for the closing"), "{}", told.stderr);
+    assert_eq!(snapshots(&lab, "idle"), Vec::<Value>::new());
+    lab.run(&["room", "close", "a"]).expect(0);
+    assert_eq!(lab.left_on_engine(), Vec::<String>::new());
 }
 
 #[test]

@@ -20,6 +20,7 @@ use wire_support::{Fake, serve};
 fn row(student: &str) -> ArchiveRow {
     ArchiveRow {
         kind: labtop::domain::command::ArchiveKind::Archive,
+        session: 1,
         id: "20261124T034512Z-7f3a9c1b".parse().unwrap(),
         room: "r".parse().unwrap(),
         student: student.parse().unwrap(),

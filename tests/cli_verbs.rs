@@ -355,6 +355,7 @@ async fn archives_are_listed() {
         torn: 0,
         verify: VerifyMode::Full,
         kind: ArchiveKind::Snapshot,
+        session: 3,
     }];
     let answer = Answer::Archives { rows };
     let (query, output) = asked("archive ls --room demo --json", answer.clone()).await;
@@ -369,7 +370,7 @@ async fn archives_are_listed() {
         "id": "20261124T034512Z-7f3a9c1b", "room": "demo", "student": "an", "created": "2026-11-24T03:45:12Z",
         "bytes": 2048, "digest": "ab".repeat(32), "verified": true, "key": "demo/an.tar.zst",
         "entries": 7, "left_out": 1, "torn": 0, "verify": "full",
-        "kind": "snapshot"
+        "kind": "snapshot", "session": 3
     }]);
     assert_eq!(listed, expected);
     let (_, output) = asked("archive ls", answer).await;

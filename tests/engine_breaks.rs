@@ -140,29 +140,31 @@ fn recorded(state: &std::path::Path, room: &str) -> u32 {
     ledger.query_row(count, [room], |row| row.get(0)).unwrap()
 }
 
+/// Closes the room of one seat as far as its archive is recorded and its container about to be ended; then `meddle` is done.
+fn meddled_before_the_removal(door: &Door, lab: &Lab, meddle: impl FnOnce()) {
+    open(lab, 1);
+    let state = lab.state();
+    // The engine's time is asked for then.
+    let held = door.hold(move |line| line.contains("/info ") && recorded(&state, "r") == 1);
+    let mut closing = lab.spawn(&["room", "close", "r"]);
+    door.until_waiting(1);
+    meddle();
+    drop(held);
+    closing.wait().unwrap();
+    expect_closed(lab);
+}
+
 #[test]
 fn what_is_written_in_a_thaw_between_proof_and_removal_is_archived() {
     let door = Door::new();
     let lab = site(&door, &WORK.config());
-    open(&lab, 1);
-    let state = lab.state();
-    // The engine's time is asked for when the archive is recorded, and the seat about to be ended.
-    let held = door.hold(move |line| line.contains("/info ") && recorded(&state, "r") == 1);
-    let mut closing = lab.spawn(&["room", "close", "r"]);
-    door.until_waiting(1);
-    let id = container(&lab, "s01");
-    docker(&["unpause", &id]);
-    docker(&[
-        "exec",
-        &id,
-        "sh",
-        "-c",
-        "echo late >/workspace/late; echo later >/tmp/later",
-    ]);
-    docker(&["pause", &id]);
-    drop(held);
-    closing.wait().unwrap();
-    expect_closed(&lab);
+    meddled_before_the_removal(&door, &lab, || {
+        let id = container(&lab, "s01");
+        let write = "echo late >/workspace/late; echo later >/tmp/later";
+        docker(&["unpause", &id]);
+        docker(&["exec", &id, "sh", "-c", write]);
+        docker(&["pause", &id]);
+    });
     let archives = lab.archived("r");
     assert!(archives.len() >= 2, "{archives:?}");
     let last = archives.iter().map(|(_, path)| path).find(|path| {
@@ -181,17 +183,9 @@ fn what_is_written_in_a_thaw_between_proof_and_removal_is_archived() {
 fn an_archive_that_vanishes_before_the_removal_is_made_again() {
     let door = Door::new();
     let lab = site(&door, &WORK.config());
-    open(&lab, 1);
-    let state = lab.state();
-    // Its container is about to be ended.
-    let held = door.hold(move |line| line.contains("/info ") && recorded(&state, "r") == 1);
-    let mut closing = lab.spawn(&["room", "close", "r"]);
-    door.until_waiting(1);
-    let store = lab.archives().join("submissions/r");
-    std::fs::remove_dir_all(&store).unwrap();
-    drop(held);
-    closing.wait().unwrap();
-    expect_closed(&lab);
+    meddled_before_the_removal(&door, &lab, || {
+        std::fs::remove_dir_all(lab.archives().join("submissions/r")).unwrap();
+    });
     let archives = lab.archived("r");
     let left = archives.iter().map(|(_, path)| path).find(|path| path.exists());
     WORK.expect_in(left.expect("no archive is left"), "s01", "workspace/");

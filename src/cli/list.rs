@@ -28,6 +28,7 @@ struct ArchiveJson<'a> {
     torn: u64,
     verify: VerifyMode,
     kind: ArchiveKind,
+    session: u64,
 }
 
 /// `labtop archive ls`.
@@ -69,6 +70,7 @@ pub fn archives_json(rows: &[ArchiveRow]) -> io::Result<String> {
             torn: row.torn,
             verify: row.verify,
             kind: row.kind,
+            session: row.session,
         })
         .collect();
     json(&rows)

@@ -376,6 +376,9 @@ pub struct ArchiveRow {
     /// What it was taken of.
     #[serde(default)]
     pub kind: ArchiveKind,
+    /// Which opening of the room.
+    #[serde(default)]
+    pub session: u64,
 }
 
 /// How a check came out.

@@ -6,12 +6,13 @@ use tokio::sync::mpsc;
 
 use super::clock;
 use super::handle::LogStream;
-use super::stored::{PIECES, Pipe};
+use super::stored::PIECES;
 use super::world::World;
 use crate::domain::command::{BACKUP_NEEDS, BACKUP_VERB};
 use crate::domain::fault::{Denial, Fault, FaultCode, Refusal};
 use crate::domain::record::{AuditEntry, Change};
 use crate::domain::role::Actor;
+use crate::world::archive::Pour;
 
 /// Bytes of one piece.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -27,7 +28,7 @@ impl World {
         let (to, stream) = mpsc::channel(PIECES);
         tokio::task::spawn_blocking(move || {
             let mut copy = io::BufReader::with_capacity(PIECE_BYTES, copy);
-            if let Err(error) = io::copy(&mut copy, &mut Pipe(to.clone())) {
+            if let Err(error) = io::copy(&mut copy, &mut Pour(to.clone())) {
                 tracing::warn!(%error, "a copy of the ledger was not sent to its end");
                 let text = format!("the copy of the ledger cannot be read: {error}");
                 let _ = to.blocking_send(Err(Fault::new(FaultCode::Ledger, text).hint("Try again")));

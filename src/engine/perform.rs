@@ -32,12 +32,15 @@ impl World {
                 Ok(Yield::Verified(verified))
             }
             Task::Preflight { template, restore, .. } => {
+                let words = Arc::clone(&tell);
+                let checked = Box::pin(self.docker.preflight(&template, move |text| words(text)));
+                or_cancelled(cancel, checked).await?;
+                // Last, because a pull takes long, and an older snapshot may make room meanwhile.
                 if let Some(restore) = restore {
                     tell(format!("reading archive {} back", restore.archive));
                     or_cancelled(cancel, Box::pin(self.check_restore(&restore))).await?;
                 }
-                let checked = Box::pin(self.docker.preflight(&template, move |words| tell(words)));
-                or_cancelled(cancel, checked).await.map(|()| Yield::Nothing)
+                Ok(Yield::Nothing)
             }
             Task::RemoveVolume(warrant) => {
                 let _permit = permit(&self.removals, cancel).await?;
@@ -110,7 +113,7 @@ impl World {
     async fn provision(&self, order: &SeatOrder, cancel: &CancellationToken) -> Result<Yield, Fault> {
         let _permit = permit(&self.creations, cancel).await?;
         let refill = match &order.restore {
-            Some(archive) => Some(self.refill(archive, &order.seat).await?),
+            Some(archive) => Some(self.refill(archive, &order.seat).await),
             None => None,
         };
         Box::pin(self.docker.provision_from(order, refill, cancel))

@@ -10,11 +10,16 @@ use super::perform::{cancelled, permit};
 use super::world::World;
 use crate::domain::effect::{ArchiveOrder, SnapshotOrder, Yield};
 use crate::domain::fault::{Fault, FaultCode};
-use crate::domain::ids::SeatId;
-use crate::domain::proof::{ArchiveClaim, SNAPSHOT_EPOCH};
+use crate::domain::ids::{ArchiveId, SeatId};
+use crate::domain::proof::{ArchiveClaim, SNAPSHOT_EPOCH, VerifyMode};
 use crate::domain::record::Change;
+use crate::domain::template::Selection;
 use crate::world::archive::digest;
 use crate::world::docker::Parts;
+use crate::world::meter::room;
+
+/// Room of the disk that snapshots leave to closings, bytes; a twentieth of a small one.
+const RESERVE: u64 = 1 << 30;
 
 /// What was stored of each seat last, within this life of the agent.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +31,7 @@ struct Saved {
     session: u64,
     print: Option<[u8; 32]>,
     content_digest: String,
+    selection: Selection,
 }
 
 impl LastSaved {
@@ -45,16 +51,28 @@ impl LastSaved {
     }
 }
 
+/// What was stored and proven, and is to be recorded.
+struct Stored {
+    claim: ArchiveClaim,
+    mode: VerifyMode,
+    print: Option<[u8; 32]>,
+}
+
 impl World {
+    /// Only the reading and sending is called off: what is stored is recorded, and what is forgotten is removed.
     pub(super) async fn snapshot(&self, order: SnapshotOrder, cancel: &CancellationToken) -> Result<Yield, Fault> {
         let _permit = permit(&self.snapshots, cancel).await?;
-        tokio::select! {
-            () = cancel.cancelled() => Err(cancelled()),
-            done = Box::pin(self.save(&order)) => done.map(|()| Yield::Nothing),
+        let stored = tokio::select! {
+            () = cancel.cancelled() => return Err(cancelled()),
+            stored = Box::pin(self.store_if_changed(&order)) => stored?,
+        };
+        if let Some(stored) = stored {
+            self.record_snapshot(&order, stored, cancel).await?;
         }
+        Ok(Yield::Nothing)
     }
 
-    async fn save(&self, order: &SnapshotOrder) -> Result<(), Fault> {
+    async fn store_if_changed(&self, order: &SnapshotOrder) -> Result<Option<Stored>, Fault> {
         let last = self.last_saved.of(order);
         // Taken before the work is read: what changes meanwhile shows next time.
         let print = self
@@ -64,18 +82,11 @@ impl World {
         if let Some(last) = &last
             && self.is_as_it_was(order, print, last).await?
         {
-            return Ok(());
+            return Ok(None);
         }
-        let claim = self.store_snapshot(order).await?;
-        self.last_saved.note(
-            order.seat.clone(),
-            Saved {
-                session: order.session,
-                print,
-                content_digest: claim.content_digest,
-            },
-        );
-        self.forget_old(order).await
+        self.leave_room()?;
+        let (claim, mode) = self.store_snapshot(order).await?;
+        Ok(Some(Stored { claim, mode, print }))
     }
 
     /// Where no fingerprint can be taken the work is read, but not sent.
@@ -85,16 +96,34 @@ impl World {
         }
         let work = self.docker.work(&order.seat, order.session, Parts::Workspace).await?;
         let (to, supply) = mpsc::channel(1);
+        // What was chosen then: a tangled work is stored with nothing left out.
         let (digests, supplied) = tokio::join!(
-            digest(&order.seat, &order.selection, true, supply),
-            work.supply(&order.selection, to)
+            digest(&order.seat, &last.selection, true, supply),
+            work.supply(&last.selection, to)
         );
         supplied?;
         Ok(digests?.0 == last.content_digest)
     }
 
-    /// Stored, read back, recorded: in this order.
-    async fn store_snapshot(&self, order: &SnapshotOrder) -> Result<ArchiveClaim, Fault> {
+    /// A disk that snapshots fill would keep rooms from being closed.
+    fn leave_room(&self) -> Result<(), Fault> {
+        let Some((free, total)) = self.disk.as_deref().and_then(room) else {
+            return Ok(());
+        };
+        let reserve = RESERVE.min(total / 20);
+        if free >= reserve {
+            return Ok(());
+        }
+        let text = format!(
+            "the archive store has only {} MiB free; the last {} MiB are kept for the closing of rooms",
+            free >> 20,
+            reserve >> 20
+        );
+        Err(Fault::new(FaultCode::Store, text).hint("Free space there, or set `autosave = 0` in the template"))
+    }
+
+    /// Stored and read back. A copy that is not proven is taken away: the seat goes on, so it is not all that there is.
+    async fn store_snapshot(&self, order: &SnapshotOrder) -> Result<(ArchiveClaim, VerifyMode), Fault> {
         let whole = ArchiveOrder {
             seat: order.seat.clone(),
             session: order.session,
@@ -102,26 +131,59 @@ impl World {
             selection: order.selection.clone(),
         };
         let claim = Box::pin(self.read_and_store(whole, Parts::Workspace, &(Arc::new(|_| {}) as _))).await?;
-        let mode = match self.archives.scrub(&claim).await {
-            Ok(mode) => mode,
+        match self.archives.scrub(&claim).await {
+            Ok(mode) => Ok((claim, mode)),
             Err(fault) => {
-                if fault.code == FaultCode::Mismatch {
-                    self.archives.abandon(&claim.seat, &claim.id).await;
-                }
-                return Err(fault);
+                self.archives.abandon(&claim.seat, &claim.id).await;
+                Err(fault)
             }
-        };
-        self.ledger.write(vec![Change::AddArchive(claim.clone(), mode)]).await?;
-        self.archives.settled(&claim.id);
-        Ok(claim)
+        }
     }
 
-    /// The objects go before the row: what is listed can be restored, or is found missing and forgotten next time.
-    async fn forget_old(&self, order: &SnapshotOrder) -> Result<(), Fault> {
+    async fn record_snapshot(
+        &self,
+        order: &SnapshotOrder,
+        stored: Stored,
+        cancel: &CancellationToken,
+    ) -> Result<(), Fault> {
+        let Stored { claim, mode, print } = stored;
+        let write = vec![Change::AddArchive(claim.clone(), mode)];
+        if let Err(fault) = self.ledger.write(write).await {
+            // A ledger that cannot be asked may have it all the same.
+            if let Ok(None) = self.ledger.claim(claim.id.clone()).await {
+                self.archives.abandon(&claim.seat, &claim.id).await;
+            }
+            return Err(fault);
+        }
+        self.archives.settled(&claim.id);
+        self.last_saved.note(
+            order.seat.clone(),
+            Saved {
+                session: order.session,
+                print,
+                content_digest: claim.content_digest,
+                selection: claim.extent.selection,
+            },
+        );
+        self.forget_old(order, &claim.id, cancel).await
+    }
+
+    /// The row goes before the objects: what is listed can be restored. The newest one stays whatever the clock says.
+    async fn forget_old(
+        &self,
+        order: &SnapshotOrder,
+        newest: &ArchiveId,
+        cancel: &CancellationToken,
+    ) -> Result<(), Fault> {
         let all = self.ledger.snapshots(order.seat.clone(), order.session).await?;
-        for old in all.into_iter().skip(self.snapshots_kept) {
-            self.archives.remove(&order.seat, &old).await?;
-            self.ledger.write(vec![Change::DropSnapshot(old)]).await?;
+        let others = all.into_iter().filter(|id| id != newest);
+        for old in others.skip(self.snapshots_kept.saturating_sub(1)) {
+            if cancel.is_cancelled() {
+                break;
+            }
+            self.archives.doom(&order.seat, order.session, &old)?;
+            self.ledger.write(vec![Change::DropSnapshot(old.clone())]).await?;
+            self.archives.abandon(&order.seat, &old).await;
         }
         Ok(())
     }

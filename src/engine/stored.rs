@@ -1,8 +1,5 @@
 //! Stored archives for people: whether they are as they were sent, and what is in them.
 
-use std::io::{self, Write};
-
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::clock;
@@ -17,6 +14,7 @@ use crate::domain::names::ArchivePart;
 use crate::domain::proof::{ArchiveClaim, VerifyMode};
 use crate::domain::record::{AuditEntry, Change};
 use crate::domain::role::Actor;
+use crate::world::archive::Pour;
 use crate::world::docker::Refill;
 
 /// Pieces of an archive that wait for a slow reader.
@@ -97,7 +95,7 @@ impl World {
         let (to, stream) = mpsc::channel(PIECES);
         let archives = self.archives.clone();
         tokio::spawn(async move {
-            let out = Pipe(to.clone());
+            let out = Pour(to.clone());
             let copied = match excerpt {
                 Excerpt::Work | Excerpt::Export => archives.copy(&claim, ArchivePart::Workspace, out).await,
                 Excerpt::Manifest => archives.copy(&claim, ArchivePart::Manifest, out).await,
@@ -121,19 +119,4 @@ fn taken_out(actor: &Actor, claim: &ArchiveClaim, excerpt: &Excerpt) -> Change {
         target: claim.seat.to_string(),
         outcome: format!("archive {}", claim.id),
     })
-}
-
-/// What is written to it goes into a stream.
-pub(super) struct Pipe(pub(super) mpsc::Sender<Result<Bytes, Fault>>);
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

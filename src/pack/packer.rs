@@ -60,7 +60,7 @@ pub struct Orders {
     pub max_bytes: u64,
     /// Is told how many bytes were read.
     pub progress: Arc<AtomicU64>,
-    /// Whether the work goes on meanwhile: what goes away or cannot be read is noted then, and ends nothing.
+    /// Whether the work goes on meanwhile: what goes away while it is read is noted then, and ends nothing.
     pub running: bool,
     /// Whether anybody still waits.
     pub wanted: Box<dyn Fn() -> bool + Send>,
@@ -200,9 +200,11 @@ impl<W: Write> Packer<W> {
     pub fn tree(&mut self, root: OwnedFd) -> Result<(), PackError> {
         let part = Part::Workspace;
         tree::walk(root, part.root().as_bytes(), &mut |found| match found {
-            Found::Missed(path, why) if self.orders.running => self.leave_out(path, None, &why).map(|()| Next::Past),
+            Found::Gone(path, why) if self.orders.running => self.leave_out(path, None, &why).map(|()| Next::Past),
             // Work that is there and was not read would be lost with the workspace: it is all read again.
-            Found::Missed(path, why) => Err(PackError::Source(io::Error::other(format!("{} {why}", shown(path))))),
+            Found::Gone(path, why) | Found::Missed(path, why) => {
+                Err(PackError::Source(io::Error::other(format!("{} {why}", shown(path)))))
+            }
             Found::TooLong(path) => {
                 let why = format!("its path is longer than {} bytes", tree::PATH_MAX);
                 self.leave_out(path, None, &why).map(|()| Next::Past)

@@ -41,6 +41,8 @@ pub enum Next {
 pub enum Found<'a> {
     /// A thing; files come with their content.
     Entry(&'a Entry, Option<&'a mut Content>),
+    /// Something that went, moved or was held by a program when it was to be taken: where, and why in plain words.
+    Gone(&'a [u8], String),
     /// Something that could not be taken: where, and why in plain words. It may be there all the same.
     Missed(&'a [u8], String),
     /// A path that is longer than is followed: nothing of it, or below it, is taken.
@@ -68,7 +70,7 @@ where
             Step::Left => {}
             Step::Lost(path) => {
                 let why = "was moved while it was read".into();
-                visit(Found::Missed(&walk.way.path()[..path], why))?;
+                visit(Found::Gone(&walk.way.path()[..path], why))?;
             }
             Step::Name => walk.one(visit)?,
         }
@@ -132,7 +134,14 @@ impl Walk {
         E: From<io::Error>,
         V: FnMut(Found<'_>) -> Result<Next, E>,
     {
-        visit(Found::Missed(self.way.path(), trouble.words()?)).map(drop)
+        let (path, gone) = (self.way.path(), trouble.is_passing());
+        let why = trouble.words()?;
+        let found = if gone {
+            Found::Gone(path, why)
+        } else {
+            Found::Missed(path, why)
+        };
+        visit(found).map(drop)
     }
 
     fn look(&self) -> Result<Thing, Trouble> {

@@ -39,7 +39,8 @@ pub enum Owners {
     Keep,
     /// Of the user who restores them, without set-id bits.
     Mine,
-    /// The same, and that user may read all of it.
+    /// The same, and that user may read all of it; links that lead out of the target are left out, because what they
+    /// lead to is another's.
     Reader,
 }
 
@@ -224,6 +225,13 @@ impl Unpacker {
     fn symlink(&mut self, entry: &Entry, path: &[u8]) -> Result<(), UnpackError> {
         if entry.link.is_empty() || entry.link.contains(&0) {
             return Err(refused(&entry.path, "it is a link to no path at all"));
+        }
+        if self.owners == Owners::Reader && !route::stays_inside(path, &entry.link) {
+            self.notice(
+                &entry.path,
+                "is a link that leads out of this directory, and was left out",
+            );
+            return Ok(());
         }
         let attributes = self.attributes(entry)?;
         let name = self.go_above(entry, path)?;

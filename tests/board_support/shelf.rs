@@ -17,6 +17,7 @@ pub fn row(room: &str, student: &str, created: &str) -> ArchiveRow {
     let stamp: String = created.chars().filter(|c| !"-:".contains(*c)).collect();
     ArchiveRow {
         kind: labtop::domain::command::ArchiveKind::Archive,
+        session: 1,
         id: format!("{stamp}-{n:08x}").parse().unwrap(),
         room: room.parse().unwrap(),
         student: student.parse().unwrap(),

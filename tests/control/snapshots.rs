@@ -2,10 +2,11 @@
 
 use labtop::domain::command::{Command, Outcome};
 use labtop::domain::effect::{Fact, Task, Yield};
-use labtop::domain::fault::{Fault, FaultCode};
+use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
+use labtop::domain::seen::RunState;
 
 use crate::asks::close;
-use crate::rig::{Rig, room};
+use crate::rig::{Rig, id, refused, room};
 
 /// Longer than a class waits between two snapshots.
 const LONG_MS: u64 = 301_000;
@@ -16,6 +17,12 @@ fn saves(task: &Task) -> bool {
 
 fn count(rig: &Rig) -> usize {
     rig.begun.iter().filter(|task| saves(task)).count()
+}
+
+/// How often it was told that a seat could not be saved.
+fn told(rig: &Rig) -> usize {
+    let notices = rig.notices.iter();
+    notices.filter(|text| text.contains("could not be saved")).count()
 }
 
 /// A room whose seats are being saved for the first time.
@@ -71,22 +78,12 @@ fn a_store_that_is_away_is_told_of_once() {
     for _ in 0..3 {
         rig.done_first(saves, away());
     }
-    let told = rig
-        .notices
-        .iter()
-        .filter(|text| text.contains("could not be saved"))
-        .count();
-    assert_eq!(told, 1, "{:?}", rig.notices);
+    assert_eq!(told(&rig), 1, "{:?}", rig.notices);
     rig.pass(LONG_MS);
     rig.settle();
     rig.pass(LONG_MS);
     rig.done_first(saves, away());
-    let told = rig
-        .notices
-        .iter()
-        .filter(|text| text.contains("could not be saved"))
-        .count();
-    assert_eq!(told, 2);
+    assert_eq!(told(&rig), 2);
 }
 
 #[test]
@@ -109,4 +106,27 @@ fn whoever_asks_is_answered_when_all_are_saved_once_more() {
         "{:?}",
         rig.outcome()
     );
+}
+
+#[test]
+fn whoever_asks_is_told_of_a_seat_that_is_being_made_anew() {
+    let mut rig = Rig::with_room("a", 1);
+    rig.ask(Command::SnapshotRoom {
+        room: room("a"),
+        student: None,
+    });
+    // It vanishes before the wish is written.
+    rig.tell(Fact::Vanished(id("a/s01")));
+    rig.write_all();
+    let told = rig.outcome().map(|outcome| format!("{outcome:?}")).unwrap_or_default();
+    assert!(told.contains("made anew"), "{told}");
+
+    // One that never started has nothing to be saved.
+    let mut rig = Rig::with_room("a", 1);
+    rig.tell(Fact::Seen(rig.container("a/s01", RunState::Created)));
+    let out = rig.ask(Command::SnapshotRoom {
+        room: room("a"),
+        student: None,
+    });
+    assert_eq!(refused(&out), Some(RefusalCode::Conflict));
 }

@@ -54,7 +54,7 @@ impl Control {
     pub(super) fn wish_snapshots(&mut self, seats: &[SeatId]) {
         for id in seats {
             if let Some(seat) = self.seats.get_mut(id) {
-                seat.saving.wished = seat.container.is_some();
+                seat.saving.wished = true;
             }
         }
     }
@@ -86,10 +86,14 @@ impl Control {
         };
         if seat.container.is_none() {
             seat.saving.due_ms = None;
-            seat.saving.wished = false;
+            give_up(seat);
             return false;
         }
-        if seat.saving.op.is_some() || is_being_filled(seat) {
+        if is_being_filled(seat) {
+            give_up(seat);
+            return false;
+        }
+        if seat.saving.op.is_some() {
             return false;
         }
         let Some(half) = every_ms.map(|every_ms| every_ms / 2) else {
@@ -154,6 +158,15 @@ impl Control {
     fn has_unsaved(&self, id: &SeatId) -> bool {
         let mut mine = self.seats.iter().filter(|(other, _)| other.room == id.room);
         mine.any(|(_, seat)| seat.saving.fault.is_some())
+    }
+}
+
+/// There is nothing to save any more: whoever waits for it is told.
+fn give_up(seat: &mut Seat) {
+    if std::mem::take(&mut seat.saving.wished) {
+        let id = &seat.record.id;
+        let fault = Fault::new(FaultCode::Engine, format!("{id} is being made anew: nothing was saved"));
+        seat.saving.fault = Some(fault.hint("Try again when it runs"));
     }
 }
 

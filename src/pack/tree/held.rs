@@ -40,6 +40,11 @@ impl From<Errno> for Trouble {
 }
 
 impl Trouble {
+    /// Whether somebody who works in the tree brings it about by that alone.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Missed(Errno::NOENT | Errno::STALE | Errno::AGAIN))
+    }
+
     /// Why it was missed, in plain words; or the error that ends everything.
     pub(super) fn words(self) -> Result<String, io::Error> {
         match self {

@@ -188,7 +188,7 @@ fn another_file_system_is_not_entered() {
     let mut missed = Vec::new();
     walk::<io::Error, _>(open(Path::new("/dev")), b"w", &mut |found| {
         match found {
-            Found::Missed(path, why) => missed.push((path.to_vec(), why)),
+            Found::Gone(path, why) | Found::Missed(path, why) => missed.push((path.to_vec(), why)),
             Found::Entry(entry, _) => {
                 assert!(!entry.path.starts_with(b"w/pts"));
                 return Ok(if entry.path == b"w" { Next::On } else { Next::Past });

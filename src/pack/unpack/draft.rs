@@ -74,7 +74,8 @@ impl Draft {
 
     /// Gives it the target's name. Tells when it is in its place, but not surely on the disk.
     pub(super) fn settle(mut self) -> Result<Option<String>, UnpackError> {
-        rustix::fs::fsync(&self.root).map_err(|errno| self.refused("write", errno))?;
+        // All that was written, not the directory alone: what has the target's name is whole, also after a loss of power.
+        rustix::fs::syncfs(&self.root).map_err(|errno| self.refused("write", errno))?;
         self.rename().map_err(|errno| match errno {
             Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR => UnpackError::Occupied(self.target.clone()),
             errno => self.refused("make", errno),

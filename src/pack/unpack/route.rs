@@ -64,6 +64,17 @@ pub(super) fn told(path: &[u8]) -> String {
     format!("{}…{}", shown(begin), shown(end))
 }
 
+/// Whether a link at `path` leads to something below the target, whatever links are on its way: it is relative, goes up no
+/// further than it is deep, and only at its beginning.
+pub(super) fn stays_inside(path: &[u8], link: &[u8]) -> bool {
+    let depth = path.split(|byte| *byte == b'/').count() - 1;
+    let mut steps = link
+        .split(|byte| *byte == b'/')
+        .filter(|step| !matches!(*step, b"" | b"."));
+    let up = steps.by_ref().take_while(|step| *step == b"..").count();
+    !link.starts_with(b"/") && up <= depth && steps.all(|step| step != b"..")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +116,21 @@ mod tests {
         let path = [vec![b'a'; 100_000], b"\x1b[2Jend".to_vec()].concat();
         let told = told(&path);
         assert!(told.len() < 400 && told.ends_with("\\u{1b}[2Jend"), "{told}");
+    }
+
+    #[test]
+    fn links_stay_inside_or_are_seen_through() {
+        for (path, link) in [("a", "b"), ("d/a", "../b"), ("d/a", "./../b/c"), ("a", "d//b")] {
+            assert!(stays_inside(path.as_bytes(), link.as_bytes()), "{path} {link}");
+        }
+        for (path, link) in [
+            ("a", "../b"),
+            ("a", "/b"),
+            ("d/a", "../../b"),
+            ("d/a", "x/../../b"),
+            ("a", "x/.."),
+        ] {
+            assert!(!stays_inside(path.as_bytes(), link.as_bytes()), "{path} {link}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::{Archives, Draft, trouble};
 use crate::domain::fault::Fault;
 use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::names::{ArchivePart, part_key};
-use crate::domain::proof::ArchiveClaim;
+use crate::domain::proof::{ArchiveClaim, SNAPSHOT_EPOCH};
 
 /// How the files of notes end.
 const SUFFIX: &str = ".attempt.json";
@@ -68,7 +68,11 @@ impl Archives {
             session: draft.session,
             epoch: draft.epoch,
         };
-        let path = self.note(&draft.id);
+        self.write_note(&attempt)
+    }
+
+    fn write_note(&self, attempt: &Attempt) -> Result<File, Fault> {
+        let path = self.note(&attempt.id);
         let write = || -> io::Result<File> {
             fs::create_dir_all(&self.manner.scratch)?;
             let mut file = OpenOptions::new()
@@ -78,7 +82,7 @@ impl Archives {
                 .mode(0o600)
                 .open(&path)?;
             rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-            file.write_all(&serde_json::to_vec(&attempt)?)?;
+            file.write_all(&serde_json::to_vec(attempt)?)?;
             file.sync_all()?;
             Ok(file)
         };
@@ -108,11 +112,23 @@ impl Archives {
         let _ = fs::remove_file(self.note(recorded));
     }
 
-    /// Removes the objects of a snapshot that is old, or of an attempt; what makes it whole goes first.
+    /// Notes that a snapshot is about to be forgotten: should nobody come to [`Archives::abandon`] it, a later tidying or
+    /// the next start does, once the ledger does not have it any more.
     ///
     /// # Errors
-    /// When the store fails; the rest can be removed later.
-    pub async fn remove(&self, seat: &SeatId, id: &ArchiveId) -> Result<(), Fault> {
+    /// When the note cannot be written.
+    pub fn doom(&self, seat: &SeatId, session: u64, id: &ArchiveId) -> Result<(), Fault> {
+        let attempt = Attempt {
+            id: id.clone(),
+            seat: seat.clone(),
+            session,
+            epoch: SNAPSHOT_EPOCH,
+        };
+        self.write_note(&attempt).map(drop)
+    }
+
+    /// Removes the objects of an attempt; what makes it whole goes first.
+    async fn remove(&self, seat: &SeatId, id: &ArchiveId) -> Result<(), Fault> {
         for part in PARTS {
             self.store.remove(&part_key(seat, id, part)).await?;
         }

@@ -1,6 +1,6 @@
 //! Where the work comes from: streams of an engine, or a directory of this host, handed to the packing thread.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -50,6 +50,22 @@ pub enum Supply {
     Failed(Fault),
     /// These were all.
     End,
+}
+
+/// What is written to it goes into a stream. It blocks while the stream is full, and fails when nobody reads it any more.
+#[derive(Debug)]
+pub struct Pour<E>(pub mpsc::Sender<Result<Bytes, E>>);
+
+impl<E> Write for Pour<E> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A stream's pieces as a reader. The source's own fault is left in `failed`.

@@ -17,7 +17,7 @@ mod trouble;
 
 use std::path::{Path, PathBuf};
 
-pub use feed::{PIECES, Piece, Source, Supply};
+pub use feed::{PIECES, Piece, Pour, Source, Supply};
 pub use object::{Object, Stop};
 pub use put::digest;
 pub use store::Store;

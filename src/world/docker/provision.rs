@@ -19,7 +19,7 @@ use super::Docker;
 use super::carrier::{CARRIER_IMAGE, Carrier};
 use super::hold::foreign;
 use super::image::or_missing;
-use super::refill::Refill;
+use super::refill::{Place, Refill, is_half_filled};
 use super::spec::{LABEL_WORKSPACE, WORKSPACE_KEPT, WORKSPACE_NEW, identity, owner, volume_mount};
 use super::starter::{Upload, upload};
 use super::survey::origin_label;
@@ -27,7 +27,6 @@ use crate::domain::effect::SeatOrder;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::names::Kind;
 use crate::domain::seen::{ContainerSeen, RunState};
-use crate::pack::rules::Part;
 
 /// Where an upload carrier mounts the workspace: its parent is a directory that is in no image.
 const UPLOAD_PARENT: &str = "/labtop";
@@ -46,14 +45,15 @@ impl Docker {
         Box::pin(self.provision_from(order, None, cancel)).await
     }
 
-    /// The same for a seat whose workspace starts with the work of an archive, if one is given.
+    /// The same for a seat whose workspace starts with the work of an archive, if one is given. Why that cannot be had only
+    /// matters as long as the workspace is not filled.
     ///
     /// # Errors
     /// As [`Docker::provision`]; when the archive cannot be read, or is not what was sent.
     pub async fn provision_from(
         &self,
         order: &SeatOrder,
-        refill: Option<Refill>,
+        refill: Option<Result<Refill, Fault>>,
         cancel: &CancellationToken,
     ) -> Result<ContainerSeen, Fault> {
         let start = match refill {
@@ -71,7 +71,7 @@ impl Docker {
     async fn container(&self, order: &SeatOrder, start: Start, cancel: &CancellationToken) -> Result<Made, Fault> {
         let state = match &start {
             Start::Image => WORKSPACE_NEW,
-            Start::Files(_) | Start::Archive(_) => self.workspace_state(order).await?,
+            Start::Files(_) | Start::Archive(_) => self.workspace_state(order, &start).await?,
         };
         self.claim_volume(order).await?;
         goes_on(order, cancel)?;
@@ -90,7 +90,7 @@ impl Docker {
                 Start::Image => {}
                 Start::Files(upload) => self.fill(order, id, &upload).await?,
                 Start::Archive(refill) => {
-                    let refilled = Box::pin(self.refill(order, id, refill));
+                    let refilled = Box::pin(self.refill(order, id, refill?));
                     tokio::select! {
                         () = cancel.cancelled() => goes_on(order, cancel)?,
                         done = refilled => done?,
@@ -104,19 +104,22 @@ impl Docker {
     /// Puts the work of an archive where it was. May be repeated until the seat is started.
     async fn refill(&self, order: &SeatOrder, id: &str, refill: Refill) -> Result<(), Fault> {
         if refill.has_elsewhere() && !order.template.read_only {
-            self.upload_part(&refill, Part::Elsewhere, id, ("/", "")).await?;
+            let place = Place::Elsewhere(order.template.workspace.clone());
+            self.upload_part(&refill, place, id, "/").await?;
         }
-        if let Some(place) = self.workspace_here(&order.seat, order.session, id).await {
-            return refill.into_directory(place).await;
+        if let Some(directory) = self.workspace_here(&order.seat, order.session, id).await
+            && refill.make_in(directory).await?
+        {
+            return Ok(());
         }
         let (parent, name) = split(order);
+        let place = Place::Workspace(name.to_owned());
         if !order.template.read_only {
-            return self.upload_part(&refill, Part::Workspace, id, (parent, name)).await;
+            return self.upload_part(&refill, place, id, parent).await;
         }
         let carrier = self.upload_carrier(order, name).await?;
-        let target = (UPLOAD_PARENT, name);
         let put = self
-            .upload_part(&refill, Part::Workspace, carrier.id.as_str(), target)
+            .upload_part(&refill, place, carrier.id.as_str(), UPLOAD_PARENT)
             .await;
         carrier.remove().await?;
         put
@@ -131,7 +134,7 @@ impl Docker {
     }
 
     /// Whether anybody may have worked in the seat's volume, asked before a container is made.
-    async fn workspace_state(&self, order: &SeatOrder) -> Result<&'static str, Fault> {
+    async fn workspace_state(&self, order: &SeatOrder, start: &Start) -> Result<&'static str, Fault> {
         if !self.has_volume(&order.seat, order.session).await? {
             return Ok(WORKSPACE_NEW);
         }
@@ -144,8 +147,11 @@ impl Docker {
         }
         workspace.finish().await?;
         let mut archive = Archive::new(Cursor::new(glance));
-        let files = archive.entries().is_ok_and(|mut entries| entries.nth(1).is_some());
-        Ok(if files { WORKSPACE_KEPT } else { WORKSPACE_NEW })
+        let mut entries = archive.entries().ok();
+        let root = entries.as_mut().and_then(|entries| entries.next()?.ok());
+        let half = matches!(start, Start::Archive(_)) && root.is_some_and(|root| is_half_filled(root.header()));
+        let files = entries.is_some_and(|mut entries| entries.next().is_some());
+        Ok(if files && !half { WORKSPACE_KEPT } else { WORKSPACE_NEW })
     }
 
     /// Creating a volume that exists answers with the labels of whoever made it first.
@@ -255,7 +261,7 @@ enum Start {
     /// Files.
     Files(Upload),
     /// The work of an archive, and nothing else.
-    Archive(Refill),
+    Archive(Result<Refill, Fault>),
 }
 
 /// Nothing of the image comes into the workspace.

@@ -1,14 +1,14 @@
 //! The work of an archive becomes the workspace of a seat that was made and never started.
 //!
-//! Where the engine's own files prove that the workspace lies on this host, it is made there, whole or not at all; else
-//! the engine unpacks it. What the archive holds from elsewhere goes into the container, which has a root of its own.
+//! Where the engine's own files prove that the workspace lies on this host, and nothing is in it, it is made there, whole or
+//! not at all; else the engine unpacks it, and its root is marked until all of it is there. What the archive holds from
+//! elsewhere goes into the container, which has a root of its own.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::query_parameters::UploadToContainerOptionsBuilder;
-use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
@@ -21,7 +21,7 @@ use crate::pack::reader::{TarError, TarReader};
 use crate::pack::rules::Part;
 use crate::pack::unpack::{Owners, UnpackError, unpack};
 use crate::pack::writer::TarWriter;
-use crate::world::archive::Archives;
+use crate::world::archive::{Archives, Pour};
 
 /// Pieces of a tar on their way to the engine that may wait.
 const PIECES: usize = 16;
@@ -55,9 +55,9 @@ impl Refill {
         self.claim.extent.elsewhere_digest.is_some()
     }
 
-    /// Makes the workspace in the volume's directory on this host. One that holds something is whole already, because
-    /// nobody has worked in it and it was made at once.
-    pub(super) async fn into_directory(self, directory: PathBuf) -> Result<(), Fault> {
+    /// Makes the workspace in the volume's directory on this host. False when something is in it, of an earlier making:
+    /// whether that is all of it is not known.
+    pub(super) async fn make_in(&self, directory: PathBuf) -> Result<bool, Fault> {
         let work = move |tar: &mut dyn Read| {
             let root = Part::Workspace.root().as_bytes();
             match unpack(tar, root, &directory, Owners::Keep) {
@@ -65,9 +65,9 @@ impl Refill {
                     for notice in done.notices {
                         tracing::warn!(notice, "restoring a workspace");
                     }
-                    Ok(())
+                    Ok(true)
                 }
-                Err(UnpackError::Occupied(_)) => Ok(()),
+                Err(UnpackError::Occupied(_)) => Ok(false),
                 Err(error) => Err(failed(&error)),
             }
         };
@@ -80,20 +80,12 @@ fn failed(error: &dyn std::fmt::Display) -> Fault {
 }
 
 impl Docker {
-    /// Has the engine unpack a part of the archive in a container: what is below the part's root comes to be below
-    /// `parent`/`name`, or below `parent` if `name` is empty. May be repeated.
-    pub(super) async fn upload_part(
-        &self,
-        refill: &Refill,
-        part: Part,
-        id: &str,
-        (parent, name): (&str, &str),
-    ) -> Result<(), Fault> {
+    /// Has the engine unpack a part of the archive in a container, below `parent`. May be repeated.
+    pub(super) async fn upload_part(&self, refill: &Refill, place: Place, id: &str, parent: &str) -> Result<(), Fault> {
         let (to, mut pieces) = mpsc::channel(PIECES);
-        let name = name.as_bytes().to_vec();
         let work = move |tar: &mut dyn Read| {
-            let mut out = io::BufWriter::with_capacity(PIECE_SIZE, Pieces(to.clone()));
-            let sent = select(tar, part, &name, &mut out);
+            let mut out = io::BufWriter::with_capacity(PIECE_SIZE, Pour(to.clone()));
+            let sent = select(tar, &place, &mut out);
             if let Err(fault) = &sent {
                 // An end without an error would look like the end of the tar.
                 let _ = to.blocking_send(Err(io::Error::other(fault.to_string())));
@@ -115,14 +107,38 @@ impl Docker {
     }
 }
 
-/// Writes those entries of `tar` that belong to the part as a tar of their own.
-fn select(tar: &mut dyn Read, part: Part, name: &[u8], out: &mut dyn Write) -> Result<(), Fault> {
+/// Where what is below a part's root comes to be.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// The workspace, under this name.
+    Workspace(String),
+    /// What was elsewhere, where it was, but for what is below this path: the workspace's own.
+    Elsewhere(String),
+}
+
+/// Whose the root of a workspace is until all of it is there: nobody's, and no student can give theirs away.
+const HALF_FILLED: u32 = 0x7fff_fffe;
+
+/// Whether the first header of a workspace's tar says that an unpacking of it came to no end.
+pub(super) fn is_half_filled(header: &tar::Header) -> bool {
+    let half = |id: io::Result<u64>| id.is_ok_and(|id| id == u64::from(HALF_FILLED));
+    half(header.uid()) && half(header.gid())
+}
+
+/// Writes those entries of `tar` that belong to the place as a tar of their own. A workspace's root comes first, marked, and
+/// again at the end.
+fn select(tar: &mut dyn Read, place: &Place, out: &mut dyn Write) -> Result<(), Fault> {
     let mut reader = TarReader::new(tar);
     let mut writer = TarWriter::new(out);
+    let mut root = None;
     let damaged = |error: TarError| failed(&error);
     while let Some(mut entry) = reader.next_entry().map_err(damaged)? {
-        if !place(&mut entry, part, name) {
+        if !place.take(&mut entry) {
             continue;
+        }
+        if place.is_root(&entry) {
+            root = Some(entry.clone());
+            (entry.uid, entry.gid) = (HALF_FILLED, HALF_FILLED);
         }
         writer.begin(&entry).map_err(gone)?;
         let mut buffer = [0; 16 * 1024];
@@ -132,6 +148,9 @@ fn select(tar: &mut dyn Read, part: Part, name: &[u8], out: &mut dyn Write) -> R
                 count => writer.data(&buffer[..count]).map_err(gone)?,
             }
         }
+    }
+    if let Some(root) = root {
+        writer.begin(&root).map_err(gone)?;
     }
     writer
         .finish()
@@ -144,45 +163,42 @@ fn gone(_: io::Error) -> Fault {
     Fault::new(FaultCode::Cancelled, "the engine takes no more")
 }
 
-/// Gives an entry of the part its place below `name`; false for others.
-fn place(entry: &mut Entry, part: Part, name: &[u8]) -> bool {
-    let below = |path: &[u8]| {
-        let rest = path.strip_prefix(part.root().as_bytes())?;
-        let rest = if rest.is_empty() {
-            rest
-        } else {
-            rest.strip_prefix(b"/")?
+impl Place {
+    /// Gives an entry its path here; false for one that does not belong here.
+    fn take(&self, entry: &mut Entry) -> bool {
+        let Some(path) = self.path(&entry.path) else {
+            return false;
         };
-        Some(match (name, rest) {
-            (b"", rest) => rest.to_vec(),
-            (name, b"") => name.to_vec(),
-            (name, rest) => [name, b"/", rest].concat(),
-        })
-    };
-    let Some(path) = below(&entry.path).filter(|path| !path.is_empty()) else {
-        return false;
-    };
-    if entry.kind == Kind::HardLink {
-        let Some(link) = below(&entry.link) else { return false };
-        entry.link = link;
+        if entry.kind == Kind::HardLink {
+            let Some(link) = self.path(&entry.link) else {
+                return false;
+            };
+            entry.link = link;
+        }
+        entry.path = path;
+        true
     }
-    entry.path = path;
-    true
+
+    fn path(&self, path: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Workspace(name) => Some([name.as_bytes(), below(path, Part::Workspace.root().as_bytes())?].concat()),
+            Self::Elsewhere(workspace) => {
+                let path = below(path, Part::Elsewhere.root().as_bytes())?.strip_prefix(b"/")?;
+                let is_workspace = below(path, workspace.trim_matches('/').as_bytes()).is_some();
+                (!is_workspace).then(|| path.to_vec())
+            }
+        }
+    }
+
+    fn is_root(&self, entry: &Entry) -> bool {
+        matches!(self, Self::Workspace(name) if entry.path == name.as_bytes()) && entry.kind == Kind::Directory
+    }
 }
 
-/// What is written to it goes to the engine.
-struct Pieces(mpsc::Sender<io::Result<Bytes>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// What of the path follows `root`, with the slash before it; none unless it is `root` or below it.
+fn below<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(root)?;
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
 }
 
 #[cfg(test)]
@@ -203,7 +219,7 @@ mod tests {
         }
     }
 
-    fn placed(part: Part, name: &str) -> Vec<String> {
+    fn placed(place: &Place) -> Vec<String> {
         let mut tar = TarWriter::new(Vec::new());
         for entry in [
             entry("workspace", Kind::Directory, ""),
@@ -211,26 +227,32 @@ mod tests {
             entry("workspace/b", Kind::HardLink, "workspace/a"),
             entry("workspace/c", Kind::Symlink, "/workspace/a"),
             entry("elsewhere/etc/motd", Kind::File, ""),
+            entry("elsewhere/home/x", Kind::File, ""),
+            entry("elsewhere/link", Kind::HardLink, "elsewhere/home/x"),
             entry("workspaces/x", Kind::File, ""),
         ] {
             tar.begin(&entry).unwrap();
         }
         let tar = tar.finish().unwrap();
         let mut out = Vec::new();
-        select(&mut tar.as_slice(), part, name.as_bytes(), &mut out).unwrap();
+        select(&mut tar.as_slice(), place, &mut out).unwrap();
         let mut reader = TarReader::new(out.as_slice());
         let mut found = Vec::new();
         while let Some(entry) = reader.next_entry().unwrap() {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            found.push(format!("{}>{}", text(&entry.path), text(&entry.link)));
+            let half = if entry.uid == HALF_FILLED { "!" } else { "" };
+            found.push(format!("{half}{}>{}", text(&entry.path), text(&entry.link)));
         }
         found
     }
 
     #[test]
     fn a_part_goes_where_it_belongs_and_nothing_else_does() {
-        let workspace = placed(Part::Workspace, "home");
-        assert_eq!(workspace, ["home>", "home/a>", "home/b>home/a", "home/c>/workspace/a"]);
-        assert_eq!(placed(Part::Elsewhere, ""), ["etc/motd>"]);
+        let workspace = placed(&Place::Workspace("home".into()));
+        let expected = ["!home>", "home/a>", "home/b>home/a", "home/c>/workspace/a", "home>"];
+        assert_eq!(workspace, expected, "marked until it is whole");
+        let all = placed(&Place::Elsewhere("/work".into()));
+        assert_eq!(all, ["etc/motd>", "home/x>", "link>home/x"]);
+        assert_eq!(placed(&Place::Elsewhere("/home/".into())), ["etc/motd>"]);
     }
 }

@@ -7,6 +7,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bollard::models::Volume;
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
@@ -117,9 +118,11 @@ impl Docker {
         let tree = open_tree(&place)?;
         let selector = Selector::new(selection).ok()?;
         let skip = move |path: &[u8], is_directory| selector.left_out(Part::Workspace, path, is_directory).is_some();
-        let told = tokio::task::spawn_blocking(move || fingerprint(tree, &skip))
-            .await
-            .ok()?;
+        let waited = Arc::new(());
+        let waits = Arc::downgrade(&waited);
+        let told = tokio::task::spawn_blocking(move || fingerprint(tree, &skip, &|| waits.strong_count() > 0));
+        let told = told.await.ok()?;
+        drop(waited);
         told.inspect_err(|error| tracing::debug!(%error, %seat, "a workspace has no fingerprint now"))
             .ok()
     }

@@ -121,7 +121,7 @@ impl Ledger {
         self.read(move |db| rows::claim(db, &id)).await
     }
 
-    /// The snapshots of a seat in one opening of its room, newest first.
+    /// The snapshots of a seat in one opening of its room, newest first, but for those that a seat is to start with.
     ///
     /// # Errors
     /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.

@@ -64,10 +64,11 @@ pub(super) fn claim(db: &Connection, id: &ArchiveId) -> rusqlite::Result<Option<
     rows.query_row([id.as_str()], claim_row).optional()
 }
 
-/// The snapshots of a seat in one opening of its room, newest first.
+/// The snapshots of a seat in one opening of its room, newest first, but for those that a seat is to start with.
 pub(super) fn snapshots(db: &Connection, seat: &SeatId, session: u64) -> rusqlite::Result<Vec<ArchiveId>> {
     let mut rows = db.prepare(
         "SELECT id FROM archives WHERE room = ?1 AND student = ?2 AND session = ?3 AND epoch = ?4
+           AND id NOT IN (SELECT restore FROM seats WHERE restore IS NOT NULL)
          ORDER BY created_unix_ms DESC, id DESC",
     )?;
     let (session, epoch) = (number(session)?, number(SNAPSHOT_EPOCH)?);
@@ -157,6 +158,7 @@ fn archive(row: &Row<'_>) -> rusqlite::Result<ArchiveRow> {
         left_out: extent.left_out,
         torn: extent.torn,
         verify: word(row, "verify", &[VerifyMode::Full, VerifyMode::Checksum], verify_mode)?,
+        session: count(row, "session")?,
         kind: if count(row, "epoch")? == SNAPSHOT_EPOCH {
             ArchiveKind::Snapshot
         } else {

@@ -65,7 +65,7 @@ impl HostMeter {
 }
 
 /// Free (for this user) and total bytes where `disk` is, or where it would be made.
-fn room(disk: &Path) -> Option<(u64, u64)> {
+pub fn room(disk: &Path) -> Option<(u64, u64)> {
     let stat: StatVfs = disk.ancestors().find_map(|path| statvfs(path).ok())?;
     Some((stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize))
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use crate::domain::seen::Figures;
 
 pub use cgroup::CgroupMeter;
-pub use host::HostMeter;
+pub use host::{HostMeter, room};
 
 /// Counters of one container at one moment, whoever read them: cgroup files or the engine's statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

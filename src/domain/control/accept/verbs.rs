@@ -11,6 +11,7 @@ use crate::domain::ids::{ContainerId, RoomName, SeatId, StudentId};
 use crate::domain::policy::LEASE_MINUTES_MAX;
 use crate::domain::record::{Change, RoomRecord, RoomWanted, Wanted};
 use crate::domain::role::Actor;
+use crate::domain::seen::RunState;
 
 impl Control {
     pub(super) fn close(
@@ -132,7 +133,8 @@ impl Control {
         command: &Command,
         of: (&RoomName, Option<&StudentId>),
     ) -> Result<(), Refusal> {
-        let seats = self.choose(of, |seat| seat.record.wanted < Wanted::Gone && seat.container.is_some())?;
+        let works = |seat: &Seat| seat.container.as_ref().is_some_and(|c| c.state != RunState::Created);
+        let seats = self.choose(of, |seat| seat.record.wanted < Wanted::Gone && works(seat))?;
         let changes = vec![self.audit(actor, command)];
         self.write_accepted(ticket, changes, Accepted::Snapshot(seats));
         Ok(())

@@ -28,7 +28,7 @@ pub fn seen_with(root: &Path, mut meddle: impl FnMut(&str)) -> Vec<(String, Stri
     walk::<io::Error, _>(open(root), b"w", &mut |found| {
         let (path, what) = match &found {
             Found::Entry(entry, _) => (entry.path.clone(), entry.kind.word().to_owned()),
-            Found::Missed(path, why) => (path.to_vec(), why.clone()),
+            Found::Gone(path, why) | Found::Missed(path, why) => (path.to_vec(), why.clone()),
             Found::TooLong(path) => (path.to_vec(), "too long".to_owned()),
         };
         let path = String::from_utf8_lossy(&path).into_owned();

@@ -113,7 +113,7 @@ fn without_handles() {
     let mut nothing = None;
     let walked = walk::<io::Error, _>(open(ground.path()), b"w", &mut |found| {
         match found {
-            Found::Missed(path, why) => panic!("{path:?} {why}"),
+            Found::Gone(path, why) | Found::Missed(path, why) => panic!("{path:?} {why}"),
             Found::TooLong(path) => panic!("{path:?}"),
             Found::Entry(entry, _) => paths.push(entry.path.clone()),
         }

@@ -9,7 +9,7 @@ use super::super::{PATH_MAX, fingerprint};
 use super::ground::{Ground, Opens, open, seen};
 
 fn take(ground: &Ground) -> [u8; 32] {
-    fingerprint(open(ground.path()), &|path, _| path == b"skipped").unwrap()
+    fingerprint(open(ground.path()), &|path, _| path == b"skipped", &|| true).unwrap()
 }
 
 /// Waits until the file system gives a change another moment than the last one. Older kernels do so every few
@@ -114,7 +114,7 @@ fn what_is_skipped_is_asked_for_by_its_path_and_not_entered() {
                 .push((String::from_utf8(path.to_vec()).unwrap(), is_directory));
             path == b"d"
         };
-        fingerprint(open(ground.path()), &skip).unwrap();
+        fingerprint(open(ground.path()), &skip, &|| true).unwrap();
         all
     };
     let expected = [("d".to_owned(), true), ("e".into(), true), ("skipped".into(), true)];
@@ -151,7 +151,7 @@ fn what_vanishes_is_no_trouble_but_a_way_back_that_is_cut_is() {
         }
         false
     };
-    fingerprint(open(ground.path()), &vanish).unwrap();
+    fingerprint(open(ground.path()), &vanish, &|| true).unwrap();
     let deep = Ground::new();
     drop(deep.dig(100, "d"));
     fs::write(deep.at("d/d/d/z"), "").unwrap();
@@ -162,6 +162,6 @@ fn what_vanishes_is_no_trouble_but_a_way_back_that_is_cut_is() {
         }
         false
     };
-    let error = fingerprint(open(deep.path()), &cut).unwrap_err();
+    let error = fingerprint(open(deep.path()), &cut, &|| true).unwrap_err();
     assert_eq!(error.to_string(), "/d/d/d vanished while it was read");
 }
