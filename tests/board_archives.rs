@@ -360,6 +360,37 @@ fn a_restore_that_fails_at_once_says_so_in_its_dialog() {
 }
 
 #[test]
+fn a_rooms_work_is_exported_from_any_of_its_archives() {
+    let mut hands = listing(80, 24);
+    hands.model.here = PathBuf::from("/srv/marks");
+    assert_eq!(hands.keys("E"), []);
+    let screen = hands.screen();
+    assert!(screen.contains("Export room exam-1?"), "{screen}");
+    assert!(screen.contains("│ /srv/marks/exam-1-work"), "{screen}");
+    hands.press(KeyCode::BackTab);
+    let orders = hands.press(KeyCode::Enter);
+    let [
+        Outbound::Work {
+            job,
+            task: Task::Export { room, to },
+        },
+    ] = &orders[..]
+    else {
+        panic!("{orders:?}")
+    };
+    assert_eq!((room.as_str(), to.to_str()), ("exam-1", Some("/srv/marks/exam-1-work")));
+    let report = progress(3, 12, "taking out s04");
+    hands.hear(Inbound::Progress { job: *job, report });
+    let line = line_with(&hands, "Exporting");
+    assert!(line.contains("exam-1") && line.contains("3/12"), "{line}");
+    // What is under way about the archive's room is about the archive; the newest of them is meant.
+    let newest = self::job(&hands.keys("v"));
+    assert_eq!(hands.keys("x"), [Outbound::Cancel(newest)]);
+    assert_eq!(hands.keys("x"), [Outbound::Cancel(*job)]);
+    assert!(hands.screen().contains("cancelling export exam-1"));
+}
+
+#[test]
 fn leaving_says_what_it_would_cancel() {
     let mut hands = listing(80, 24);
     let job = job(&hands.keys("v"));
@@ -409,7 +440,7 @@ fn what_cannot_be_read_says_why_and_what_is_empty_what_to_do() {
         "{}",
         hands.screen()
     );
-    for key in ["v", "V", "R", "L", "x"] {
+    for key in ["v", "V", "R", "E", "L", "x"] {
         assert_eq!(hands.keys(key), [], "{key}: there is nothing");
     }
     assert_eq!(hands.press(KeyCode::Enter), []);

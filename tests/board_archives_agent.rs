@@ -114,3 +114,45 @@ fn an_archive_is_looked_into_verified_and_restored_from_the_board() {
     board.press("q");
     assert_eq!(board.exit_code(), 0, "{}", board.screen());
 }
+
+#[test]
+fn a_rooms_work_is_exported_from_the_board_but_for_what_is_damaged() {
+    let lab = Lab::with_config(HOSTILE);
+    let mut board = archives(&lab, "an,binh");
+    let target = lab.path().join("marks");
+    let export = |board: &mut Terminal| {
+        board.press("E");
+        board.shows("Export room r?");
+        board.press(&format!("\x15{}\t\t", target.display()));
+        board.shows("▸ Export its work ◂");
+        board.press("\r");
+    };
+    export(&mut board);
+    board.shows("2 of 2 students of room r");
+    for student in ["an", "binh"] {
+        let file = target.join(student).join("src/main.c");
+        assert_eq!(fs::read_to_string(file).unwrap(), "int main(void) {\n");
+    }
+    // What is there is not written over.
+    export(&mut board);
+    board.shows("is not empty");
+    board.press("\r");
+    board.shows("Archives of all rooms");
+
+    fs::remove_dir_all(&target).unwrap();
+    let (_, stored) = lab.archived("r").into_iter().find(|(seat, _)| seat.contains("binh")).unwrap();
+    fs::write(stored, "nothing of it").unwrap();
+    export(&mut board);
+    board.shows("1 of 2 students of room r");
+    assert!(target.join("an/src/main.c").is_file() && !target.join("binh").exists());
+    board.press("n");
+    board.shows("export r: binh: ");
+    board.press("\x1b");
+    board.shows("Archives of all rooms");
+    board.press("\x1b");
+    board.shows("No rooms");
+    board.press("\x1b");
+    board.until("the failures are gone", |screen| !screen.contains("failed  "));
+    board.press("q");
+    assert_eq!(board.exit_code(), 0, "{}", board.screen());
+}

@@ -88,6 +88,16 @@ fn a_restore_asks_first() {
 }
 
 #[test]
+fn an_export_asks_first() {
+    look("ask-export", |c, r| {
+        let mut hands = listing(c, r);
+        hands.model.here = PathBuf::from("/srv/marks");
+        hands.keys("E");
+        hands
+    });
+}
+
+#[test]
 fn tasks_and_a_closing_go_on_below_the_list() {
     look("tasks", |c, r| {
         let mut hands = listing(c, r);

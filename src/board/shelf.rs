@@ -1,12 +1,14 @@
 //! The board's questions and work with archives, carried out with the agent.
 
 use std::io::{self, BufReader};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::export::{self, Told};
 use crate::cli::restore;
 use crate::domain::command::{Answer, ArchiveRow, Excerpt, Outcome, ProgressReport, Query};
 use crate::domain::fault::{Fault, FaultCode};
@@ -19,7 +21,7 @@ use crate::wire::client::{CallError, Client, Logs};
 
 /// Pieces of a manifest that wait to be read.
 const PIECES: usize = 16;
-/// Remarks of a restore that are told one by one.
+/// Remarks of a restore or an export that are told one by one.
 const REMARKS: usize = 20;
 
 type News = mpsc::Sender<Inbound>;
@@ -113,43 +115,84 @@ async fn pass_part(
 pub(super) async fn work(client: Client, (job, task): (JobId, Task), stop: CancellationToken, news: News) {
     let outcome = match task {
         Task::Verify(archives) => verify(&client, (job, &archives), &stop, &news).await,
-        Task::Restore { archive, to } => {
-            let tell = |pace: restore::Pace| {
-                let report = ProgressReport {
-                    done: whole(pace.bytes),
-                    failed: 0,
-                    total: pace.total.map_or(0, whole),
-                    text: pace.words(),
-                };
-                // A report that finds no room is followed by a newer one.
-                let _ = news.try_send(Inbound::Progress { job, report });
-            };
-            match restore::into_dir(&client, (&archive.id, &to), &stop, tell).await {
-                Ok(Some(done)) => {
-                    remarks(&archive, &done.notices, &news).await;
-                    Outcome::done(restore::summary(&done, &archive.id, &to))
-                }
-                Ok(None) => Outcome::done(format!(
-                    "Restoring {} was cancelled; nothing of it is left",
-                    archive.seat
-                )),
-                Err(problem) => Fault::new(FaultCode::Store, problem.text).into(),
-            }
-        }
+        Task::Restore { archive, to } => restore(&client, (job, &archive, &to), &stop, &news).await,
+        Task::Export { room, to } => export(&client, (job, &room, &to), &stop, &news).await,
     };
     let _ = news.send(Inbound::Done { job, outcome }).await;
+}
+
+/// Makes an archive's work files of this host.
+async fn restore(
+    client: &Client,
+    (job, archive, to): (JobId, &Kept, &Path),
+    stop: &CancellationToken,
+    news: &News,
+) -> Outcome {
+    let tell = |pace: restore::Pace| {
+        let report = ProgressReport {
+            done: whole(pace.bytes),
+            failed: 0,
+            total: pace.total.map_or(0, whole),
+            text: pace.words(),
+        };
+        // A report that finds no room is followed by a newer one.
+        let _ = news.try_send(Inbound::Progress { job, report });
+    };
+    match restore::into_dir(client, (&archive.id, to), stop, tell).await {
+        Ok(Some(done)) => {
+            remarks(&format!("restore {}", archive.seat), &done.notices, news).await;
+            Outcome::done(restore::summary(&done, &archive.id, to))
+        }
+        Ok(None) => Outcome::done(format!(
+            "Restoring {} was cancelled; nothing of it is left",
+            archive.seat
+        )),
+        Err(problem) => Fault::new(FaultCode::Store, problem.text).into(),
+    }
+}
+
+/// Makes the work of a room's students files of this host.
+async fn export(
+    client: &Client,
+    (job, room, to): (JobId, &RoomName, &Path),
+    stop: &CancellationToken,
+    news: &News,
+) -> Outcome {
+    let mut notices = Vec::new();
+    let done = export::into_dir(client, (room, to), stop, |told| match told {
+        Told::Pace(report) => drop(news.try_send(Inbound::Progress { job, report })),
+        Told::Remark(text) => notices.push(text),
+        Told::Taken(..) => {}
+    })
+    .await;
+    remarks(&format!("export {room}"), &notices, news).await;
+    match done {
+        Ok(done) if stop.is_cancelled() && done.students == 0 => {
+            Outcome::done(format!("Exporting {room} was cancelled; nothing was made"))
+        }
+        Ok(done) if stop.is_cancelled() => {
+            Outcome::done(format!("Exporting was cancelled: {}", export::summary(&done, room, to)))
+        }
+        Ok(done) if done.failed == 0 => Outcome::done(export::summary(&done, room, to)),
+        Ok(done) => Fault::new(
+            FaultCode::Store,
+            format!("{}; the notices (n) name the rest", export::summary(&done, room, to)),
+        )
+        .into(),
+        Err(problem) => Fault::new(FaultCode::Store, problem.text).into(),
+    }
 }
 
 fn whole(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// What could not be restored as it was.
-async fn remarks(archive: &Kept, notices: &[String], news: &News) {
+/// What is not as it was.
+async fn remarks(title: &str, notices: &[String], news: &News) {
     let over = notices.len().saturating_sub(REMARKS);
     let more = (over > 0).then(|| format!("and {over} more remarks"));
     for text in notices.iter().take(REMARKS).cloned().chain(more) {
-        let notice = Notice::warning(format!("restore {}: {text}", archive.seat));
+        let notice = Notice::warning(format!("{title}: {text}"));
         let _ = news.send(Inbound::Notice(notice)).await;
     }
 }

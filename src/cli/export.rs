@@ -1,79 +1,135 @@
-//! `labtop archive export`: the work of a whole room for whoever marks it, one folder a student.
+//! `labtop archive export`: the work of a whole room for whoever marks it, one folder a student. The board does the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use tokio_util::sync::CancellationToken;
+
 use super::args::ExportArgs;
 use super::clean::visible;
 use super::exit::{Exit, Problem, complain, print};
 use super::list;
 use super::progress::Progress;
-use super::restore::make_files;
+use super::restore::{Place, make_files};
 use super::table::{self, Align, bytes};
 use crate::domain::command::{Answer, ArchiveRow, Excerpt, ProgressReport, Query};
-use crate::domain::ids::StudentId;
+use crate::domain::ids::{RoomName, StudentId};
 use crate::pack::rules::Part;
 use crate::pack::unpack::{Owners, Unpacked};
 use crate::wire::client::Client;
+
+/// What an export tells while it goes on.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// How far it is, in students.
+    Pace(ProgressReport),
+    /// A student's work is there.
+    Taken(&'a ArchiveRow, &'a Unpacked),
+    /// What a marker should know.
+    Remark(String),
+}
+
+/// What an export made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exported {
+    /// Students whose work was to be taken.
+    pub students: usize,
+    /// Those whose work is there.
+    pub taken: usize,
+    /// Those whose work could not be made; each was told of.
+    pub failed: usize,
+    /// Files that were made.
+    pub files: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+}
 
 /// `labtop archive export ROOM --out DIR`.
 ///
 /// # Errors
 /// When the agent does not answer, the room has no archives, or the directory cannot be made.
 pub async fn room(client: &Client, args: ExportArgs) -> Result<Exit, Problem> {
-    let (newest, openings) = newest(client, &args).await?;
-    make_directory(&args.out)?;
-    for (student, row) in &newest {
-        let count = openings.get(student).map_or(0, BTreeSet::len);
-        if count > 1 {
-            complain(&format!(
-                "{student}: has archives of {count} openings of room {}; the newest, {} of {}, is taken",
-                args.room, row.id, row.created
-            ));
-        }
-    }
     let mut table = Vec::new();
     let mut progress = Progress::on_stderr();
-    let (mut files, mut size, mut failed) = (0, 0, 0);
-    for (done, row) in newest.values().enumerate() {
-        progress.show(&ProgressReport {
-            done: done - failed,
-            failed,
-            total: newest.len(),
-            text: format!("taking out {}", row.student),
-        });
-        match one(client, row, &args.out).await {
-            Ok(made) => {
-                files += made.files;
-                size += made.bytes;
-                progress.clear();
-                tell(row, &made);
-                table.push(line(row, &made));
-            }
-            Err(problem) => {
-                failed += 1;
-                progress.clear();
-                complain(&format!("{}: {}", row.student, visible(&problem.text)));
-            }
+    let never = CancellationToken::new();
+    let done = into_dir(client, (&args.room, &args.out), &never, |told| match told {
+        Told::Pace(report) => progress.show(&report),
+        Told::Taken(row, made) => table.push(line(row, made)),
+        Told::Remark(text) => {
+            progress.clear();
+            complain(&visible(&text));
         }
-    }
+    })
+    .await?;
     progress.clear();
     print(&table::render(&COLUMNS, &table))?;
-    let out = visible(&args.out.display().to_string());
-    let taken = newest.len() - failed;
-    print(&format!(
-        "{taken} of {} students of room {}: {files} files ({}) are in {out}\n",
-        newest.len(),
-        args.room,
-        bytes(size)
-    ))?;
-    Ok(match (taken, failed) {
+    print(&(summary(&done, &args.room, &args.out) + "\n"))?;
+    Ok(match (done.taken, done.failed) {
         (_, 0) => Exit::Done,
         (0, _) => Exit::Failed,
         _ => Exit::Partly,
     })
+}
+
+/// Makes the newest work of each of a room's students files below a directory of this host, one directory a student.
+/// When `stop` comes, what is under way leaves nothing; the students before it stay.
+///
+/// # Errors
+/// When the agent does not answer, the room has no archives, or the directory cannot be made; nothing was made then.
+pub async fn into_dir(
+    client: &Client,
+    (room, out): (&RoomName, &Path),
+    stop: &CancellationToken,
+    mut tell: impl FnMut(Told),
+) -> Result<Exported, Problem> {
+    let newest = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(Exported::default()),
+        newest = newest(client, room, &mut tell) => newest?,
+    };
+    make_directory(out)?;
+    let mut all = Exported {
+        students: newest.len(),
+        ..Exported::default()
+    };
+    for row in newest.values() {
+        tell(Told::Pace(ProgressReport {
+            done: all.taken,
+            failed: all.failed,
+            total: all.students,
+            text: format!("taking out {}", row.student),
+        }));
+        match one(client, row, out, stop).await {
+            Ok(Some(made)) => {
+                all.taken += 1;
+                all.files += made.files;
+                all.bytes += made.bytes;
+                remarks(row, &made, &mut tell);
+                tell(Told::Taken(row, &made));
+            }
+            Ok(None) => break,
+            Err(problem) => {
+                all.failed += 1;
+                tell(Told::Remark(format!("{}: {}", row.student, problem.text)));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What was exported, in one line for people.
+#[must_use]
+pub fn summary(done: &Exported, room: &RoomName, out: &Path) -> String {
+    format!(
+        "{} of {} students of room {room}: {} files ({}) are in {}",
+        done.taken,
+        done.students,
+        done.files,
+        bytes(done.bytes),
+        visible(&out.display().to_string())
+    )
 }
 
 /// What was taken of a student.
@@ -103,9 +159,9 @@ type Newest = BTreeMap<StudentId, ArchiveRow>;
 type Openings = BTreeMap<StudentId, BTreeSet<u64>>;
 
 /// What is not known to be damaged.
-async fn newest(client: &Client, args: &ExportArgs) -> Result<(Newest, Openings), Problem> {
+async fn newest(client: &Client, room: &RoomName, tell: &mut impl FnMut(Told)) -> Result<Newest, Problem> {
     let query = Query::Archives {
-        room: Some(args.room.clone()),
+        room: Some(room.clone()),
     };
     let Answer::Archives { rows } = list::ask(client, query).await? else {
         return Err(list::odd_answer());
@@ -116,14 +172,24 @@ async fn newest(client: &Client, args: &ExportArgs) -> Result<(Newest, Openings)
         if row.verified {
             newest.insert(row.student.clone(), row);
         } else {
-            complain(&format!("{}: archive {} is damaged and left out", row.student, row.id));
+            let text = format!("{}: archive {} is damaged and left out", row.student, row.id);
+            tell(Told::Remark(text));
         }
     }
     if newest.is_empty() {
-        let text = format!("room {} has no archives; `labtop archive ls` lists all", args.room);
+        let text = format!("room {room} has no archives; `labtop archive ls` lists all");
         return Err(Problem::new(Exit::Failed, text));
     }
-    Ok((newest, openings))
+    for (student, row) in &newest {
+        let count = openings.get(student).map_or(0, BTreeSet::len);
+        if count > 1 {
+            tell(Told::Remark(format!(
+                "{student}: has archives of {count} openings of room {room}; the newest, {} of {}, is taken",
+                row.id, row.created
+            )));
+        }
+    }
+    Ok(newest)
 }
 
 /// Only whoever exports may look into it: it is other people's work.
@@ -143,24 +209,36 @@ fn make_directory(out: &Path) -> Result<(), Problem> {
     }
 }
 
-async fn one(client: &Client, row: &ArchiveRow, out: &Path) -> Result<Unpacked, Problem> {
-    let stream = client.fetch(row.id.clone(), Excerpt::Export).await?;
+async fn one(
+    client: &Client,
+    row: &ArchiveRow,
+    out: &Path,
+    stop: &CancellationToken,
+) -> Result<Option<Unpacked>, Problem> {
+    let stream = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(None),
+        stream = client.fetch(row.id.clone(), Excerpt::Export) => stream?,
+    };
     let target = out.join(row.student.as_str());
     // Whoever marks reads them: they are theirs, and lend nobody's rights.
-    make_files(stream, Part::Workspace.root().as_bytes(), target, Owners::Reader).await
+    let place = Place {
+        from: Part::Workspace.root().as_bytes(),
+        target,
+        owners: Owners::Reader,
+    };
+    make_files(stream, place, stop, None, |_| {}).await
 }
 
-fn tell(row: &ArchiveRow, made: &Unpacked) {
+fn remarks(row: &ArchiveRow, made: &Unpacked, tell: &mut impl FnMut(Told)) {
+    let mut remark = |text: String| tell(Told::Remark(format!("{}: {text}", row.student)));
     for notice in &made.notices {
-        complain(&format!("{}: {}", row.student, visible(notice)));
+        remark(notice.clone());
     }
     if made.files == 0 {
-        complain(&format!("{}: archive {} holds no file", row.student, row.id));
+        remark(format!("archive {} holds no file", row.id));
     }
     if row.torn > 0 {
-        complain(&format!(
-            "{}: {} files changed while they were read",
-            row.student, row.torn
-        ));
+        remark(format!("{} files changed while they were read", row.torn));
     }
 }

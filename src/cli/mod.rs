@@ -9,7 +9,7 @@ pub mod attach;
 mod backup;
 mod clean;
 mod exit;
-mod export;
+pub mod export;
 pub mod list;
 mod logs;
 pub mod outcome;

@@ -114,25 +114,18 @@ pub async fn into_dir(
         () = stop.cancelled() => return Ok(None),
         (total, stream) = opened => (total, stream?),
     };
-    let (to, pieces) = mpsc::channel(PIECES);
-    let target = target.to_owned();
     let owners = if rustix::process::geteuid().is_root() {
         Owners::Keep
     } else {
         Owners::Mine
     };
     // All of it: the directory itself has no entry, and so stays closed to everybody else.
-    let unpacking = tokio::task::spawn_blocking(move || unpack(tar_of(pieces), b"", &target, owners));
-    let sent = forward((stream, to), stop, total, tell).await;
-    // It is waited for also when the stream broke: then it takes away what it had made.
-    let unpacked = unpacking.await.map_err(io::Error::other)?;
-    // What the agent says of the archive comes before what was made of it.
-    sent?;
-    match unpacked {
-        Ok(done) => Ok(Some(done)),
-        Err(_) if stop.is_cancelled() => Ok(None),
-        Err(error) => Err(Problem::new(Exit::Failed, visible(&error.to_string()))),
-    }
+    let place = Place {
+        from: b"",
+        target: target.to_owned(),
+        owners,
+    };
+    make_files(stream, place, stop, total, tell).await
 }
 
 /// How long the work's tar is, as the head of the manifest says. Without it only the time left is not told.
@@ -193,22 +186,41 @@ fn tar_of(mut pieces: mpsc::Receiver<Piece>) -> impl Read {
     })
 }
 
-/// Makes the files of an archive's tar that are below `from`.
+/// What of an archive's tar becomes files, where and whose.
+#[derive(Debug)]
+pub struct Place {
+    /// The part of the tar; empty for all of it.
+    pub from: &'static [u8],
+    /// The directory that is made.
+    pub target: PathBuf,
+    /// Whose the files are.
+    pub owners: Owners,
+}
+
+/// Makes the files of an archive's tar. None when `stop` came before the end; nothing was made then.
 ///
 /// # Errors
 /// When the stream breaks off, or the files cannot be made; nothing was made then.
 pub async fn make_files(
     stream: Logs,
-    from: &'static [u8],
-    target: PathBuf,
-    owners: Owners,
-) -> Result<Unpacked, Problem> {
+    place: Place,
+    stop: &CancellationToken,
+    total: Option<u64>,
+    tell: impl FnMut(Pace),
+) -> Result<Option<Unpacked>, Problem> {
     let (to, pieces) = mpsc::channel(PIECES);
-    let unpacking = tokio::task::spawn_blocking(move || unpack(tar_of(pieces), from, &target, owners));
-    let sent = forward((stream, to), &CancellationToken::new(), None, |_| {}).await;
+    let unpacking =
+        tokio::task::spawn_blocking(move || unpack(tar_of(pieces), place.from, &place.target, place.owners));
+    let sent = forward((stream, to), stop, total, tell).await;
+    // It is waited for also when the stream broke: then it takes away what it had made.
     let unpacked = unpacking.await.map_err(io::Error::other)?;
+    // What the agent says of the archive comes before what was made of it.
     sent?;
-    unpacked.map_err(|error| Problem::new(Exit::Failed, visible(&error.to_string())))
+    match unpacked {
+        Ok(done) => Ok(Some(done)),
+        Err(_) if stop.is_cancelled() => Ok(None),
+        Err(error) => Err(Problem::new(Exit::Failed, visible(&error.to_string()))),
+    }
 }
 
 /// What was restored, in one line for people.

@@ -89,6 +89,8 @@ pub enum Verb {
     Close,
     /// Restore an archive to the directory in the field.
     Restore,
+    /// Export a room's work to the directory in the field.
+    Export,
 }
 
 impl Verb {
@@ -103,6 +105,7 @@ impl Verb {
             Self::Extend => "Extend",
             Self::Close => "Close",
             Self::Restore => "Restore",
+            Self::Export => "Export",
         }
     }
 
@@ -117,6 +120,7 @@ impl Verb {
             Self::Extend => "Every lease ends that much later.",
             Self::Close => "Every seat is frozen, archived, verified, then removed.",
             Self::Restore => "Its files are written on this host, into this new directory, which only you can enter:",
+            Self::Export => "Each student's newest work is written on this host, a folder each, into this new directory:",
         }
     }
 }
@@ -130,8 +134,8 @@ pub enum Choice {
     Seats,
     /// To the whole room.
     Room(RoomName),
-    /// To the archive.
-    Archive,
+    /// Make the files in the directory.
+    Files,
 }
 
 /// What has the focus.
@@ -205,7 +209,7 @@ impl Ask {
     #[must_use]
     pub fn restore(archive: Kept, here: PathBuf) -> Self {
         let offered = format!("{}-{}-{}", archive.seat.room, archive.seat.student, archive.id);
-        let choices = vec![Choice::Cancel, Choice::Archive];
+        let choices = vec![Choice::Cancel, Choice::Files];
         let field = Field::new(&offered, PATH_CHARS);
         let ask = Self::new(Verb::Restore, Vec::new(), None, Some(field), choices);
         Self {
@@ -215,10 +219,19 @@ impl Ask {
         }
     }
 
-    /// The directory that an archive is restored to, as it is now.
+    /// The question before a room's work is exported: the directory is to be named. `here` is where paths begin.
+    #[must_use]
+    pub fn export(room: RoomName, here: PathBuf) -> Self {
+        let field = Field::new(&format!("{room}-work"), PATH_CHARS);
+        let choices = vec![Choice::Cancel, Choice::Files];
+        let ask = Self::new(Verb::Export, Vec::new(), Some(room), Some(field), choices);
+        Self { here, ..ask }
+    }
+
+    /// The directory that files are made in, as it is now.
     #[must_use]
     pub fn target(&self) -> Option<PathBuf> {
-        let field = self.field.as_ref().filter(|_| self.verb == Verb::Restore)?;
+        let field = self.field.as_ref().filter(|_| matches!(self.verb, Verb::Restore | Verb::Export))?;
         Some(self.here.join(Path::new(field.value())))
     }
 
@@ -249,8 +262,8 @@ impl Ask {
         let typed = self.field.as_ref()?.value();
         match (self.verb, &self.room) {
             (Verb::Extend, _) => minutes(typed).err(),
-            (Verb::Restore, _) if typed.is_empty() => Some("type a directory that is not there yet".to_owned()),
-            (Verb::Restore, _) if typed.starts_with('~') => {
+            (Verb::Restore | Verb::Export, _) if typed.is_empty() => Some("type a directory that is not there yet".to_owned()),
+            (Verb::Restore | Verb::Export, _) if typed.starts_with('~') => {
                 Some("~ means nothing here: type the whole path".to_owned())
             }
             (Verb::Close, Some(room)) if typed != room.as_str() => Some(format!("type {room} to close it")),
@@ -336,18 +349,30 @@ impl Ask {
     }
 
     fn works(&self, choice: &Choice) -> Vec<Work> {
-        match (choice, &self.archive, self.target()) {
-            (Choice::Archive, Some(archive), Some(to)) => {
-                let archive = archive.clone();
-                vec![Work::Task(Task::Restore { archive, to })]
-            }
+        match (choice, self.task()) {
+            (Choice::Files, Some(task)) => vec![Work::Task(task)],
             _ => self.commands(choice).into_iter().map(Work::Command).collect(),
+        }
+    }
+
+    fn task(&self) -> Option<Task> {
+        let to = self.target()?;
+        match (&self.archive, &self.room) {
+            (Some(archive), _) => {
+                let archive = archive.clone();
+                Some(Task::Restore { archive, to })
+            }
+            (None, Some(room)) => {
+                let room = room.clone();
+                Some(Task::Export { room, to })
+            }
+            (None, None) => None,
         }
     }
 
     fn commands(&self, choice: &Choice) -> Vec<Command> {
         match choice {
-            Choice::Cancel | Choice::Archive => Vec::new(),
+            Choice::Cancel | Choice::Files => Vec::new(),
             Choice::Room(room) => self.for_room(room.clone(), None).into_iter().collect(),
             Choice::Seats => self.pins.iter().filter_map(|pin| self.for_pin(pin)).collect(),
         }
@@ -358,7 +383,7 @@ impl Ask {
         match self.verb {
             Verb::Kill => Some(Command::KillSeat { seat, container }),
             Verb::Restart => Some(Command::RestartSeat { seat, container }),
-            Verb::Close | Verb::Restore => None,
+            Verb::Close | Verb::Restore | Verb::Export => None,
             Verb::Freeze | Verb::Thaw | Verb::Extend => self.for_room(seat.room, Some(seat.student)),
         }
     }
@@ -372,7 +397,7 @@ impl Ask {
                 let minutes = minutes(self.field.as_ref()?.value()).ok()?;
                 Some(Command::ExtendRoom { room, student, minutes })
             }
-            Verb::Kill | Verb::Restart | Verb::Restore => None,
+            Verb::Kill | Verb::Restart | Verb::Restore | Verb::Export => None,
         }
     }
 }

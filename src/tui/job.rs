@@ -79,6 +79,7 @@ impl Job {
         match self.task() {
             Some(Task::Verify(archives)) => archives.contains(archive),
             Some(Task::Restore { archive: one, .. }) => one == archive,
+            Some(Task::Export { room, .. }) => *room == archive.seat.room,
             None => false,
         }
     }
@@ -101,6 +102,7 @@ fn word(task: &Task) -> &'static str {
     match task {
         Task::Verify(_) => "verify",
         Task::Restore { .. } => "restore",
+        Task::Export { .. } => "export",
     }
 }
 
@@ -113,6 +115,7 @@ pub fn target(task: &Task) -> String {
             many => count(many.len(), "archive"),
         },
         Task::Restore { archive, .. } => archive.seat.to_string(),
+        Task::Export { room, .. } => room.to_string(),
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Intent {
     VerifyAll,
     /// Make an archive's work files of this host.
     Restore,
+    /// Make a whole room's work files of this host.
+    Export,
     /// Stop a task.
     Cancel,
     /// All notices.
@@ -173,7 +175,7 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Board, &[Char('q')], Intent::Quit, "quit", "leave the board; rooms go on (also Ctrl-C)"),
     key(Scope::Board, &[Char('O')], Intent::Open, "open", "open a room"),
     key(Scope::Board, &[Char('C')], Intent::Close, "close", "close the room: archive, verify, remove"),
-    key(Scope::Board, &[Char('a')], Intent::Archives, "archives", "the room's archives: look into, verify, restore"),
+    key(Scope::Board, &[Char('a')], Intent::Archives, "archives", "archives: look into, verify, restore, export"),
     key(Scope::Board, &[Char('K')], Intent::Kill, "kill", "kill the seat's program; it stays stopped"),
     key(Scope::Board, &[Char('R')], Intent::Restart, "restart", "restart the seat's program"),
     key(Scope::Board, &[Char('F')], Intent::Freeze, "freeze", "freeze seats, or the room"),
@@ -192,7 +194,7 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Board, &[PageDown], Intent::PageDown, "", "a screen down"),
     key(Scope::Board, &[Home, Char('g')], Intent::First, "", "to the first seat"),
     key(Scope::Board, &[End, Char('G')], Intent::Last, "", "to the last seat"),
-    key(Scope::Board, &[Char('x')], Intent::Cancel, "cancel", "cancel the latest verifying or restoring"),
+    key(Scope::Board, &[Char('x')], Intent::Cancel, "cancel", "cancel the latest verifying, restoring or exporting"),
     key(Scope::Board, &[Char('n')], Intent::News, "notices", "read the latest notices"),
     key(Scope::Board, &[Esc], Intent::Back, "", "clear the filter, then the marks, then failures"),
     key(Scope::Archives, &[Char('?')], Intent::Help, "help", "all keys"),
@@ -202,7 +204,8 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Archives, &[Char('R')], Intent::Restore, "restore", "make files of it in a directory of this host"),
     key(Scope::Archives, &[Char('a')], Intent::Everything, "all", "those of all rooms, or of the room again"),
     key(Scope::Archives, &[Char('/')], Intent::Filter, "filter", "list by student, room, time, id, torn, damaged"),
-    key(Scope::Archives, &[Char('x')], Intent::Cancel, "cancel", "cancel its verifying or restoring, or the latest"),
+    key(Scope::Archives, &[Char('x')], Intent::Cancel, "cancel", "cancel what is done with it, or the latest"),
+    key(Scope::Archives, &[Char('E')], Intent::Export, "export", "make files of the whole room's work, for marking"),
     key(Scope::Archives, &[Char('V')], Intent::VerifyAll, "verify all", "read all listed archives back, one by one"),
     key(Scope::Archives, &[Char('L')], Intent::Log, "log", "read what the seat had printed"),
     key(Scope::Archives, &[Char('r')], Intent::Reload, "reload", "ask for the list again"),
@@ -219,7 +222,7 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Tree, &[Left, Backspace, Char('h')], Intent::Left, "up", "to the directory above"),
     key(Scope::Tree, &[Char('v')], Intent::Verify, "verify", "read the archive back: is it as it was sent?"),
     key(Scope::Tree, &[Char('R')], Intent::Restore, "restore", "make files of the whole archive on this host"),
-    key(Scope::Tree, &[Char('x')], Intent::Cancel, "cancel", "cancel its verifying or restoring, or the latest"),
+    key(Scope::Tree, &[Char('x')], Intent::Cancel, "cancel", "cancel what is done with it, or the latest"),
     key(Scope::Tree, &[Char('L')], Intent::Log, "log", "read what the seat had printed"),
     key(Scope::Tree, &[Up, Char('k')], Intent::Up, "", "one up"),
     key(Scope::Tree, &[Down, Char('j')], Intent::Down, "", "one down"),

@@ -45,6 +45,14 @@ pub enum Task {
         /// Where to; nothing may be there yet.
         to: PathBuf,
     },
+    /// Makes the newest work of each of a room's students files of this host, one directory a student. Progress is told
+    /// in students.
+    Export {
+        /// Whose.
+        room: RoomName,
+        /// Where to; nothing, or an empty directory, may be there yet.
+        to: PathBuf,
+    },
 }
 
 /// What comes in.

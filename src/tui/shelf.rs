@@ -40,7 +40,12 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
         Intent::Cancel => act::newest_task(model, None).is_some(),
         Intent::Everything => list.is_some_and(|list| list.room.is_some()),
         Intent::Filter => list.is_some_and(|list| list.has_any()),
-        Intent::Accept | Intent::Verify | Intent::VerifyAll | Intent::Restore | Intent::Log => {
+        Intent::Accept
+        | Intent::Verify
+        | Intent::VerifyAll
+        | Intent::Restore
+        | Intent::Export
+        | Intent::Log => {
             list.is_none_or(|list| list.chosen().is_some())
         }
         _ => true,
@@ -64,6 +69,10 @@ pub fn on_archives(model: &mut Model, intent: Intent) -> Vec<Outbound> {
         }
         (Intent::Reload, _) => return ask_again(model),
         (Intent::Accept, Some(archive)) => return open_tree(model, archive),
+        (Intent::Export, Some(archive)) => {
+            let ask = Ask::export(archive.seat.room, model.here.clone());
+            model.layers.push(Layer::Ask(Box::new(ask)));
+        }
         (Intent::VerifyAll, Some(_)) => {
             let all = list.listed().map(kept).collect();
             return work(model, Task::Verify(all));

@@ -67,10 +67,12 @@ fn body(model: &Model, ask: &Ask, width: usize) -> Vec<Line<'static>> {
         let room = model.rooms().iter().find(|room| room.name == *name);
         lines.push(room_line(look, room));
     }
-    if let (Some(archive), Some(to)) = (&ask.archive, ask.target()) {
+    if let Some(to) = ask.target() {
         let to = clean(&to.display().to_string(), look.ascii);
         let to = wrap(&to, width, PATH_ROWS, look.ascii);
         lines.extend(to.into_iter().map(|line| Line::styled(line, look.strong())));
+    }
+    if let Some(archive) = &ask.archive {
         lines.push(Line::styled(format!("from archive {}", archive.id), look.dim()));
     }
     let many = ask.pins.len() > 1;
@@ -105,7 +107,7 @@ fn pin_line(model: &Model, pin: &Pin, width: usize) -> Line<'static> {
 fn label(ask: &Ask) -> &'static str {
     match ask.verb {
         Verb::Close => "Room's name: ",
-        Verb::Restore => "Directory: ",
+        Verb::Restore | Verb::Export => "Directory: ",
         _ => "Minutes: ",
     }
 }
@@ -160,7 +162,8 @@ fn buttons(look: Look, ask: &Ask) -> Line<'static> {
         let word = match choice {
             Choice::Cancel => "Cancel".to_owned(),
             Choice::Seats => format!("{} {}", ask.verb.word(), whom(ask)),
-            Choice::Archive => "Restore its files".to_owned(),
+            Choice::Files if ask.verb == Verb::Export => "Export its work".to_owned(),
+            Choice::Files => "Restore its files".to_owned(),
             Choice::Room(room) if ask.verb == Verb::Close => format!("Archive and close {room:.20}"),
             Choice::Room(room) => format!("Whole room {room:.20}"),
         };

@@ -83,6 +83,7 @@ fn of_task(model: &Model, job: &Job) -> Option<Item> {
     let (done, total) = (report.done as u64, report.total as u64);
     let (word, figure) = match task {
         Task::Verify(_) => ("Verifying", format!("{done}/{total}")),
+        Task::Export { .. } => ("Exporting", format!("{done}/{total}")),
         Task::Restore { .. } if total == 0 => ("Restoring", size(done)),
         Task::Restore { .. } => ("Restoring", bytes_of(done, total)),
     };
