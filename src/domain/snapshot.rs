@@ -124,6 +124,12 @@ pub struct RoomView {
     /// Seconds until a closing has ended, estimated from its seats that are done; none as long as too few are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closing_seconds_left: Option<u64>,
+    /// Bytes of work that a closing has archived.
+    #[serde(default)]
+    pub closing_bytes: u64,
+    /// Bytes a second of it.
+    #[serde(default)]
+    pub closing_rate: u64,
     /// Its seats, by student.
     pub seats: Vec<SeatView>,
     /// What keeps the whole room back.

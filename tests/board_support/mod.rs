@@ -64,6 +64,8 @@ pub fn room(name: &str, seats: Vec<SeatView>) -> RoomView {
         lease_seconds_left: Some(10_000),
         seats_total: seats.len(),
         closing_seconds_left: None,
+        closing_bytes: 0,
+        closing_rate: 0,
         seats,
         fault: None,
     }

@@ -98,7 +98,11 @@ impl Control {
                 self.room_works(&id.room);
             }
             (Step::Archive, Yield::Stored(claim)) if claim.epoch == seat.record.closing.epoch => {
+                let bytes = claim.content_bytes;
                 seat.claim = Some(claim);
+                if let Some(room) = self.rooms.get_mut(&id.room) {
+                    room.archived_bytes = room.archived_bytes.saturating_add(bytes);
+                }
             }
             (Step::Verify, Yield::Verified(proof)) if is_current(seat, &proof) => {
                 seat.claim = None;

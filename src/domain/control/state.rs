@@ -170,6 +170,8 @@ pub(super) struct Room {
     pub total: usize,
     /// Since when it closes, monotonic, and how many seats it had then: what the time left is estimated from.
     pub closing_from: Option<(u64, usize)>,
+    /// Bytes of work that were archived since then.
+    pub archived_bytes: u64,
 }
 
 impl Room {
@@ -185,6 +187,7 @@ impl Room {
             fault: None,
             total: 0,
             closing_from: None,
+            archived_bytes: 0,
         }
     }
 

@@ -77,6 +77,8 @@ impl Control {
             lease_seconds_left: seats.iter().filter_map(|seat| seat.lease_seconds_left).max(),
             seats_total: room.total.max(seats.len()),
             closing_seconds_left: self.closing_seconds_left(room),
+            closing_bytes: room.archived_bytes,
+            closing_rate: self.closing_rate(room),
             seats,
             fault: room.fault.clone(),
         }

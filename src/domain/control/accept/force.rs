@@ -64,6 +64,7 @@ impl Control {
         let room = self.rooms.entry(name.clone()).or_insert_with(|| Room::new(record));
         room.not_before_ms = 0;
         room.closing_from = None;
+        room.archived_bytes = 0;
         room.succeeded();
         // Its last lease may have ended while this was being written.
         let closed = room.record.wanted == RoomWanted::Closed;
