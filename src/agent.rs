@@ -19,7 +19,7 @@ use crate::domain::settings::{Settings, StoreSettings};
 use crate::engine::{self, Engine, World, clock};
 use crate::pack::squeeze::Compression;
 use crate::paths::private_directory;
-use crate::wire::server;
+use crate::wire::server::{self, Peers};
 use crate::world::archive::{Archives, Manner, Store};
 use crate::world::docker::{Docker, Options};
 use crate::world::ledger::{Ledger, sweep_copies};
@@ -76,8 +76,8 @@ async fn serve(home: &Home, settings: &Settings) -> anyhow::Result<()> {
     tracing::info!(%instance, socket = %home.socket.display(), "the agent is up");
     let served = tokio::spawn(server::serve(
         listener,
-        engine.handle.clone(),
-        instance,
+        Peers::new(settings.roles.clone()),
+        (engine.handle.clone(), instance),
         shutdown.clone(),
     ));
     let over = until_over(&mut engine, home.detached).await;

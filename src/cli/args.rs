@@ -97,6 +97,8 @@ pub enum ClientVerb {
         #[command(subcommand)]
         verb: ArchiveVerb,
     },
+    /// Who did what, when and from where; oldest first.
+    Audit(AuditArgs),
     /// Check the installation and say what is missing.
     Doctor {
         /// An array of checks as JSON.
@@ -183,6 +185,21 @@ pub struct RebuildArgs {
     /// Ask nothing.
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// `labtop audit`.
+#[derive(Debug, Clone, Args)]
+pub struct AuditArgs {
+    /// Only what was done to this room.
+    #[arg(long, conflicts_with = "verify")]
+    pub room: Option<RoomName>,
+    /// Say whether every record is as it was written, and the hash of the last one: noted elsewhere, it tells later
+    /// whether any is gone.
+    #[arg(long)]
+    pub verify: bool,
+    /// An array of records as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `labtop archive …`.

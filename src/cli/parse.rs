@@ -107,6 +107,8 @@ mod tests {
             "ls",
             "ls r --json",
             "archive ls --room r --json",
+            "audit --room r --json",
+            "audit --verify",
             "doctor --json --config /x",
             "config print",
             "--config /x config check",

@@ -11,10 +11,10 @@ use crate::domain::settings::{DockerSettings, LimitSettings, Probe, RouteAuth, R
 use crate::domain::template::Template;
 
 use super::raw::{Document, LATER, Section};
-use super::{Loaded, Mistakes, Surroundings, archive, docker, network, templates, units};
+use super::{Loaded, Mistakes, Surroundings, archive, docker, network, roles, templates, units};
 
 /// Tables and keys of the design that come with later versions.
-const LATER_SECTIONS: [&str; 3] = ["guard", "roles", "rooms"];
+const LATER_SECTIONS: [&str; 1] = ["guard"];
 /// The template that is taken when none is named anywhere.
 const DEFAULT_TEMPLATE: &str = "node";
 /// Where the gateway will listen unless told otherwise.
@@ -41,6 +41,7 @@ pub(super) fn check(source: Option<&Path>, text: &str, around: &Surroundings<'_>
         archive: archive::read(&root.table("archive"), around.state_dir),
         network: network::read(&root.table("network")),
         routing: routing(&root, &engine.settings, &mut warnings),
+        roles: roles::read(&root),
         limits: limits(&root.table("limits")),
         ui: ui(&root.table("ui")),
         docker: engine.settings,

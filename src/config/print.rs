@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use crate::domain::ids::TemplateName;
 use crate::domain::proof::VerifyMode;
+use crate::domain::role::{Member, Narrowed, RoleSettings};
 use crate::domain::settings::{
     ArchiveSettings, DockerSettings, LimitSettings, Probe, RouteAuth, S3Settings, Settings, StoreSettings, UiSettings,
 };
@@ -31,6 +32,34 @@ struct General<'a> {
     gateway: Gateway<'a>,
     limits: LimitSettings,
     ui: UiSettings,
+    roles: Roles<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rooms: BTreeMap<&'a str, RoomRoles<'a>>,
+}
+
+#[derive(Serialize)]
+struct Roles<'a> {
+    admin: &'a [Member],
+    proctor: &'a [Member],
+    viewer: &'a [Member],
+    gateway: &'a [Member],
+}
+
+#[derive(Serialize)]
+struct RoomRoles<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proctor: Option<&'a [Member]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    viewer: Option<&'a [Member]>,
+}
+
+fn room_roles(roles: &RoleSettings) -> BTreeMap<&str, RoomRoles<'_>> {
+    fn keys(narrowed: &Narrowed) -> (&str, RoomRoles<'_>) {
+        let Narrowed { rooms, proctor, viewer } = narrowed;
+        let (proctor, viewer) = (proctor.as_deref(), viewer.as_deref());
+        (rooms.as_str(), RoomRoles { proctor, viewer })
+    }
+    roles.rooms.iter().map(keys).collect()
 }
 
 #[derive(Serialize)]
@@ -167,6 +196,13 @@ fn general(settings: &Settings) -> General<'_> {
         },
         limits: settings.limits,
         ui: settings.ui,
+        roles: Roles {
+            admin: &settings.roles.admin,
+            proctor: &settings.roles.proctor,
+            viewer: &settings.roles.viewer,
+            gateway: &settings.roles.gateway,
+        },
+        rooms: room_roles(&settings.roles),
     }
 }
 

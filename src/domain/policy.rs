@@ -46,6 +46,9 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// Refused commands of one user that the audit trail tells of in a minute.
+pub const REFUSALS_WRITTEN: u32 = 30;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ArchiveId, RoomName, SeatId};
 use super::proof::{ArchiveClaim, Stillness, VerifyMode};
+use super::role::Actor;
 use super::template::Template;
 
 /// What a room should be.
@@ -96,12 +97,30 @@ pub struct AuditEntry {
     pub uid: u32,
     /// Login name of who asked.
     pub user: String,
+    /// Where they came from over SSH, if that is known.
+    pub origin: Option<String>,
     /// What was asked.
     pub verb: String,
     /// On what.
     pub target: String,
     /// What came of it.
     pub outcome: String,
+}
+
+impl AuditEntry {
+    /// What somebody asked for, and what came of it.
+    #[must_use]
+    pub fn of(actor: &Actor, unix_ms: u64, verb: &str, target: String, outcome: impl Into<String>) -> Self {
+        Self {
+            unix_ms,
+            uid: actor.uid,
+            user: actor.name.clone(),
+            origin: actor.origin.clone(),
+            verb: verb.to_owned(),
+            target,
+            outcome: outcome.into(),
+        }
+    }
 }
 
 /// One change of the ledger. The changes of one write succeed or fail together; each is idempotent but the audit.

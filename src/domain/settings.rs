@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::ids::TemplateName;
 use super::proof::VerifyMode;
+use super::role::RoleSettings;
 use super::template::Template;
 
 /// Everything that the agent needs to know.
@@ -27,6 +28,8 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// How students reach seats.
     pub routing: RoutingSettings,
+    /// Who may do what.
+    pub roles: RoleSettings,
     /// Bounds.
     pub limits: LimitSettings,
     /// The board.

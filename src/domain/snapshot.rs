@@ -1,9 +1,12 @@
 //! What a screen shows: whole, latest-wins, plain data, with ages instead of instants.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::ids::{ArchiveId, ContainerId, InstanceId, RoomName, StudentId, TemplateName};
+use super::role::Rights;
 use super::seen::{EngineState, HostFigures};
 
 /// Where a seat is in its life.
@@ -159,5 +162,22 @@ impl Snapshot {
     /// All seats of all rooms.
     pub fn seats(&self) -> impl Iterator<Item = &SeatView> {
         self.rooms.iter().flat_map(|room| room.seats.iter())
+    }
+
+    /// What of it somebody with these rights sees.
+    #[must_use]
+    pub fn seen_by(&self, rights: &Rights) -> Cow<'_, Self> {
+        if self.rooms.iter().all(|room| rights.sees(&room.name)) {
+            return Cow::Borrowed(self);
+        }
+        let rooms = self.rooms.iter().filter(|room| rights.sees(&room.name));
+        Cow::Owned(Self {
+            rooms: rooms.cloned().collect(),
+            instance: self.instance.clone(),
+            clock: self.clock.clone(),
+            engine: self.engine.clone(),
+            templates: self.templates.clone(),
+            ..*self
+        })
     }
 }

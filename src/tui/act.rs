@@ -8,13 +8,13 @@ use super::field::Field;
 use super::form::Form;
 use super::human::count;
 use super::job::State;
-use super::keys::Intent;
+use super::keys::{Intent, Scope};
 use super::layer::{Layer, Topic};
 use super::log::{Log, TAIL};
 use super::model::{FILTER_MAX, Model};
 use super::port::{JobId, Kept, Outbound};
-use super::shelf;
 use super::view;
+use super::{rights, shelf};
 
 /// Whether a key would do something now; the footer shows only those.
 #[must_use]
@@ -34,6 +34,10 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
 
 /// Does what a key means.
 pub fn on_board(model: &mut Model, intent: Intent) -> Vec<Outbound> {
+    if let Some(why) = rights::refusal(model, Scope::Board, intent) {
+        model.tell(Notice::warning(why));
+        return Vec::new();
+    }
     match intent {
         Intent::Quit => return quit(model),
         Intent::Archives => return shelf::open(model),

@@ -11,7 +11,7 @@ use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
 use labtop::domain::ids::{ContainerId, RoomName, SeatId};
 use labtop::domain::proof::{ArchiveClaim, Extent, Readback, Stillness, Stored, VerifiedArchive};
 use labtop::domain::record::{Change, LedgerState, RoomRecord, SeatRecord, Wanted};
-use labtop::domain::role::{Actor, Role};
+use labtop::domain::role::{Actor, Rights, Role};
 use labtop::domain::seen::{ContainerSeen, EngineInfo, EngineState, Listing, RunState, VolumeSeen};
 use labtop::domain::settings::RouteAuth;
 use labtop::domain::snapshot::Snapshot;
@@ -134,11 +134,16 @@ impl Rig {
     }
 
     pub fn ask_as(&mut self, role: Role, command: Command) -> Vec<Effect> {
+        self.ask_with(Rights::of(role), command)
+    }
+
+    pub fn ask_with(&mut self, rights: Rights, command: Command) -> Vec<Effect> {
         self.tickets += 1;
         let actor = Actor {
             uid: 1_000,
             name: "kim".into(),
-            role,
+            origin: None,
+            rights,
         };
         self.feed(Input::Command(TicketId(self.tickets), actor, command))
     }

@@ -4,7 +4,7 @@ use labtop::domain::command::{Command, Seats};
 use labtop::domain::control::Input;
 use labtop::domain::ids::{ContainerId, RoomName, SeatId, StudentId};
 use labtop::domain::record::Wanted;
-use labtop::domain::role::{Actor, Role};
+use labtop::domain::role::{Actor, Rights, Role};
 use labtop::domain::seen::RunState;
 
 use crate::world::World;
@@ -20,7 +20,8 @@ fn supervisor(n: u64) -> Actor {
     Actor {
         uid: 1_000 + u32::try_from(n).unwrap_or(0),
         name: format!("supervisor{n}"),
-        role: Role::Admin,
+        origin: None,
+        rights: Rights::of(Role::Admin),
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use labtop::domain::ids::InstanceId;
 use labtop::domain::notice::Notice;
-use labtop::domain::role::{Actor, Role};
+use labtop::domain::role::{Actor, Rights, Role, RoleSettings};
 use labtop::domain::seen::{EngineInfo, EngineState, HostFigures};
 use labtop::domain::snapshot::{Phase, RoomPhase, RoomView, SeatView, Snapshot};
 use labtop::engine::handle::{Handle, Request};
-use labtop::wire::server::{self, Host};
+use labtop::wire::server::{self, Host, Peers};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,8 @@ pub fn actor() -> Actor {
     Actor {
         uid: 0,
         name: "root".to_owned(),
-        role: Role::Admin,
+        origin: None,
+        rights: Rights::of(Role::Admin),
     }
 }
 
@@ -139,7 +140,12 @@ pub fn serve(handle: &Handle) -> Served {
     let socket = directory.path().join("run/agent.sock");
     let listener = server::bind(&socket).unwrap();
     let shutdown = CancellationToken::new();
-    let done = tokio::spawn(server::serve(listener, handle.clone(), instance(), shutdown.clone()));
+    let done = tokio::spawn(server::serve(
+        listener,
+        Peers::new(RoleSettings::default()),
+        (handle.clone(), instance()),
+        shutdown.clone(),
+    ));
     Served {
         socket,
         shutdown,

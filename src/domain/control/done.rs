@@ -195,9 +195,12 @@ impl Control {
                 seat.lose_stillness();
                 self.list_at_ms = now_ms;
                 seat.failed(step, fault, now_ms);
-                self.tell(Notice::warning(format!(
-                    "{id} may have changed after it was frozen; its work is archived again"
-                )));
+                self.tell(
+                    Notice::warning(format!(
+                        "{id} may have changed after it was frozen; its work is archived again"
+                    ))
+                    .about(&id.room),
+                );
                 return;
             }
             // A proof that has waited through a failure is old: the stored copy is read back again.

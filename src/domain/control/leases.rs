@@ -107,6 +107,7 @@ impl Control {
             unix_ms: self.now.unix_ms,
             uid: 0,
             user: "labtop".into(),
+            origin: None,
             verb: verb.into(),
             target,
             outcome: "begun".into(),

@@ -29,6 +29,7 @@ use super::role::Actor;
 use super::seen::{EngineState, HostFigures};
 use super::settings::RouteAuth;
 use super::template::Template;
+use accept::Asked;
 use state::{Doing, Room, Seat, Ticket};
 
 /// What time it is.
@@ -76,6 +77,10 @@ pub struct Control {
     seats: BTreeMap<SeatId, Seat>,
     ops: BTreeMap<OpId, Doing>,
     tickets: BTreeMap<TicketId, Ticket>,
+    /// Commands whose outcome is not written yet.
+    asked: BTreeMap<TicketId, Asked>,
+    /// The last minute in which each user was refused something, and how often.
+    refusals: BTreeMap<u32, (u64, u32)>,
     engine: EngineState,
     /// The identity of the engine that the rooms are on.
     home: Option<String>,
@@ -132,6 +137,8 @@ impl Control {
             seats,
             ops: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             engine: EngineState::Unknown,
             home: ledger.engine,
             strange: None,

@@ -135,7 +135,7 @@ impl Control {
                 if let Some(room) = self.rooms.remove(name) {
                     self.ended.insert(name.clone(), room.record.session);
                 }
-                self.tell(self.farewell(name));
+                self.tell(self.farewell(name).about(name));
             }
             Err(fault) => {
                 if let Some(room) = self.rooms.get_mut(name) {

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, ToSql, params};
 use serde::Serialize;
 
+use super::chain;
 use super::rows::{room_wanted, seat_wanted, verify_mode};
 use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::proof::{ArchiveClaim, SNAPSHOT_EPOCH, VerifyMode};
-use crate::domain::record::{AuditEntry, Change, Closing, RoomRecord, SeatRecord, Wanted};
+use crate::domain::record::{Change, Closing, RoomRecord, SeatRecord, Wanted};
 
 /// Makes the changes of one write; the caller sees to it that they hold together.
 pub(super) fn apply_all(db: &Connection, changes: &[Change]) -> rusqlite::Result<()> {
@@ -31,7 +32,7 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::DropSnapshot(id) => drop_snapshot(db, id),
         Change::CheckArchive { id, proven, unix_ms } => check_archive(db, id, *proven, *unix_ms),
         Change::EndSeat(seat) => end_seat(db, seat),
-        Change::Audit(entry) => add_audit(db, entry),
+        Change::Audit(entry) => chain::add(db, entry),
         Change::SetEngine(id) => run(db, "UPDATE meta SET engine = ?1", params![id]),
     }
 }
@@ -178,21 +179,6 @@ fn end_seat(db: &Connection, seat: &SeatId) -> rusqlite::Result<()> {
         db,
         "DELETE FROM seats WHERE room = ?1 AND student = ?2",
         params![seat.room.as_str(), seat.student.as_str()],
-    )
-}
-
-fn add_audit(db: &Connection, entry: &AuditEntry) -> rusqlite::Result<()> {
-    run(
-        db,
-        "INSERT INTO audit (unix_ms, uid, user, verb, target, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            number(entry.unix_ms)?,
-            entry.uid,
-            entry.user,
-            entry.verb,
-            entry.target,
-            entry.outcome,
-        ],
     )
 }
 
