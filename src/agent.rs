@@ -208,6 +208,7 @@ fn rules(settings: &Settings, accept_engine: bool) -> Rules {
         templates: settings.templates.clone(),
         default_template: settings.default_template.clone(),
         auth: settings.routing.auth,
+        warn_minutes: settings.leases.warn_minutes.clone(),
         accept_engine,
     }
 }

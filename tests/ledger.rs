@@ -74,6 +74,7 @@ fn seat(id: SeatId, session: u64) -> SeatRecord {
         made: false,
         deadline_unix_ms: 1_790_000_000_000 + session,
         discard_by: None,
+        held: session.is_multiple_of(2),
         restore: session
             .is_multiple_of(2)
             .then(|| "20261124T034512Z-0000000a".parse().unwrap()),
@@ -187,6 +188,7 @@ impl Model {
             Change::EndSeat(id) => drop(self.seats.remove(&id)),
             Change::Audit(entry) => self.audit.push(entry),
             Change::SetMade(seats) => self.each(&seats, |seat| seat.made = true),
+            Change::SetHeld(seats, held) => self.each(&seats, |seat| seat.held = held),
             Change::SetEngine(id) => self.engine = Some(id),
         }
     }
@@ -241,6 +243,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         any_seat().prop_map(Change::EndSeat),
         (0..100_u64).prop_map(|n| Change::Audit(audit(n))),
         prop::collection::vec(any_seat(), 0..3).prop_map(Change::SetMade),
+        (prop::collection::vec(any_seat(), 0..3), any::<bool>()).prop_map(|(seats, held)| Change::SetHeld(seats, held)),
         "[A-Z]{0,4}".prop_map(Change::SetEngine),
     ]
 }

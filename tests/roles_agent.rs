@@ -25,6 +25,14 @@ fn a_proctor_without_docker_runs_a_room_and_is_refused_what_admins_do() {
     house.expect(&proctor, "room freeze class --student s01", 0);
     house.expect(&proctor, "room thaw class", 0);
     house.expect(&proctor, "room extend class --minutes 5", 0);
+    house.expect(&proctor, "room hold class --student s01", 0);
+    let held: Value = serde_json::from_str(&house.run_as(&viewer, "ls class --json").1).unwrap();
+    assert_eq!(
+        (&held[0]["held"], &held[1]["held"]),
+        (&Value::Bool(true), &Value::Bool(false))
+    );
+    assert!(house.expect(&viewer, "ls class", 0).contains(" held "));
+    house.expect(&proctor, "room release class", 0);
     house.expect(&proctor, "seat kill class/s02", 0);
     house.expect(&proctor, "room snapshot class --student s01", 0);
     house.expect(&proctor, "seat logs class/s01", 0);
@@ -34,6 +42,7 @@ fn a_proctor_without_docker_runs_a_room_and_is_refused_what_admins_do() {
         (&proctor, "room close class --discard --yes"),
         (&proctor, "ledger backup -"),
         (&viewer, "room freeze class"),
+        (&viewer, "room hold class"),
         (&viewer, "room close class"),
         (&viewer, "seat kill class/s01"),
         (&viewer, "room open other --seats 1"),

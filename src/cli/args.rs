@@ -323,6 +323,10 @@ pub enum RoomVerb {
     Freeze(ScopeArgs),
     /// Let frozen programs run again.
     Thaw(ScopeArgs),
+    /// Exempt a room, or one student, from the end of the lease until `room release`.
+    Hold(ScopeArgs),
+    /// Let leases of held seats end again; one that is over is announced first.
+    Release(ScopeArgs),
     /// Save the workspaces of a room, or of one student, now; they go on meanwhile.
     Snapshot(ScopeArgs),
 }

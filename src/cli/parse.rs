@@ -99,6 +99,8 @@ mod tests {
             "room extend r --student an --minutes 10",
             "room freeze r --yes",
             "room thaw r --student an",
+            "room hold r --yes",
+            "room release r --student an",
             "seat kill r/s07 --yes",
             "seat restart r/s07",
             "seat logs r/s07 --tail 5 --follow",

@@ -63,6 +63,8 @@ async fn room(verb: RoomVerb, config: Option<&Path>) -> Result<Exit, Problem> {
         },
         RoomVerb::Freeze(ScopeArgs { room, student, .. }) => Command::FreezeRoom { room, student },
         RoomVerb::Thaw(ScopeArgs { room, student, .. }) => Command::ThawRoom { room, student },
+        RoomVerb::Hold(ScopeArgs { room, student, .. }) => Command::HoldRoom { room, student },
+        RoomVerb::Release(ScopeArgs { room, student, .. }) => Command::ReleaseRoom { room, student },
         RoomVerb::Snapshot(ScopeArgs { room, student, .. }) => Command::SnapshotRoom { room, student },
     };
     outcome::run(&attach(config).await?, command).await

@@ -25,7 +25,7 @@ use super::{Loaded, units};
 struct General<'a> {
     default_template: &'a TemplateName,
     docker: &'a DockerSettings,
-    leases: Store,
+    leases: Leases<'a>,
     archive: Archive<'a>,
     network: Network,
     routing: Routing,
@@ -63,8 +63,9 @@ fn room_roles(roles: &RoleSettings) -> BTreeMap<&str, RoomRoles<'_>> {
 }
 
 #[derive(Serialize)]
-struct Store {
+struct Leases<'a> {
     store: &'static str,
+    warn_minutes: &'a [u32],
 }
 
 #[derive(Serialize)]
@@ -180,7 +181,10 @@ fn general(settings: &Settings) -> General<'_> {
     General {
         default_template: &settings.default_template,
         docker: &settings.docker,
-        leases: Store { store: "embedded" },
+        leases: Leases {
+            store: "embedded",
+            warn_minutes: &settings.leases.warn_minutes,
+        },
         archive: archive(&settings.archive),
         network: Network {
             pool: format!("{}/{}", network.pool, network.pool_prefix),

@@ -72,6 +72,20 @@ pub enum Command {
         /// Only this student.
         student: Option<StudentId>,
     },
+    /// Exempts seats from the end of their leases until they are released.
+    HoldRoom {
+        /// Which room.
+        room: RoomName,
+        /// Only this student.
+        student: Option<StudentId>,
+    },
+    /// Lets the leases of held seats count again.
+    ReleaseRoom {
+        /// Which room.
+        room: RoomName,
+        /// Only this student.
+        student: Option<StudentId>,
+    },
     /// Saves the workspaces of seats that go on, now instead of when it is their time.
     SnapshotRoom {
         /// Which room.
@@ -125,6 +139,8 @@ impl Command {
             | Self::ExtendRoom { room, .. }
             | Self::FreezeRoom { room, .. }
             | Self::ThawRoom { room, .. }
+            | Self::HoldRoom { room, .. }
+            | Self::ReleaseRoom { room, .. }
             | Self::SnapshotRoom { room, .. } => room,
             Self::RestoreSeat { seat, .. } | Self::KillSeat { seat, .. } | Self::RestartSeat { seat, .. } => &seat.room,
         }
@@ -146,6 +162,8 @@ impl Command {
             Self::ExtendRoom { .. } => "room extend",
             Self::FreezeRoom { .. } => "room freeze",
             Self::ThawRoom { .. } => "room thaw",
+            Self::HoldRoom { .. } => "room hold",
+            Self::ReleaseRoom { .. } => "room release",
             Self::SnapshotRoom { .. } => "room snapshot",
             Self::RestoreSeat { .. } => "archive restore",
             Self::KillSeat { .. } => "seat kill",
@@ -161,6 +179,8 @@ impl Command {
             Self::ExtendRoom { room, student, .. }
             | Self::FreezeRoom { room, student }
             | Self::ThawRoom { room, student }
+            | Self::HoldRoom { room, student }
+            | Self::ReleaseRoom { room, student }
             | Self::SnapshotRoom { room, student } => match student {
                 Some(student) => format!("{room}/{student}"),
                 None => room.to_string(),

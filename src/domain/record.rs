@@ -80,12 +80,22 @@ pub struct SeatRecord {
     pub route: String,
     /// When its lease ends, Unix milliseconds.
     pub deadline_unix_ms: u64,
+    /// Whether the end of its lease means nothing until it is released.
+    pub held: bool,
     /// Who ordered its work to be given up, if anybody.
     pub discard_by: Option<String>,
     /// The archive that its workspace starts with; none for an empty one.
     pub restore: Option<ArchiveId>,
     /// How far its closing has come.
     pub closing: Closing,
+}
+
+impl SeatRecord {
+    /// Whether the end of its lease means anything.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.wanted < Wanted::Gone && !self.held
+    }
 }
 
 /// One line of the audit trail.
@@ -143,6 +153,8 @@ pub enum Change {
     SetMade(Vec<SeatId>),
     /// Sets the ends of leases.
     SetDeadlines(Vec<(SeatId, u64)>),
+    /// Sets whether the ends of their leases mean nothing.
+    SetHeld(Vec<SeatId>, bool),
     /// Sets how far a closing has come.
     SetClosing(SeatId, Closing),
     /// Adds a verified archive, with how it was proven.

@@ -28,6 +28,8 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// How students reach seats.
     pub routing: RoutingSettings,
+    /// The ends of leases.
+    pub leases: LeaseSettings,
     /// Who may do what.
     pub roles: RoleSettings,
     /// Bounds.
@@ -55,6 +57,13 @@ pub struct TlsSettings {
     pub cert: PathBuf,
     /// The client's private key.
     pub key: PathBuf,
+}
+
+/// How leases end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeaseSettings {
+    /// Minutes before the end at which it is announced, the most first; a minute before it always is.
+    pub warn_minutes: Vec<u32>,
 }
 
 /// Where archives go and how they are made.

@@ -97,6 +97,9 @@ pub struct SeatView {
     pub pids: Option<u32>,
     /// Seconds until the lease ends; 0 when it has.
     pub lease_seconds_left: Option<u64>,
+    /// Whether the end of its lease means nothing until it is released.
+    #[serde(default)]
+    pub held: bool,
     /// Path of its route.
     pub route: String,
     /// The verified archive of this closing.

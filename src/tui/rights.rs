@@ -17,6 +17,8 @@ fn needs(scope: Scope, intent: Intent) -> Option<Role> {
             | Intent::Extend
             | Intent::Freeze
             | Intent::Thaw
+            | Intent::Hold
+            | Intent::Release
             | Intent::Restart
             | Intent::Kill
             | Intent::Shell,

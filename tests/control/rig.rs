@@ -186,8 +186,8 @@ impl Rig {
     }
 
     /// The wall clock jumps.
-    pub fn jump(&mut self, ms: u64) {
-        self.now.unix_ms += ms;
+    pub fn jump(&mut self, ms: i64) {
+        self.now.unix_ms = self.now.unix_ms.saturating_add_signed(ms);
     }
 
     pub fn tasks(&self) -> impl Iterator<Item = &Task> {
@@ -329,6 +329,11 @@ impl Rig {
                 Change::SetDeadlines(ends) => {
                     for (id, end) in ends {
                         self.seats.entry(id).and_modify(|row| row.deadline_unix_ms = end);
+                    }
+                }
+                Change::SetHeld(ids, held) => {
+                    for row in self.seats.values_mut().filter(|row| ids.contains(&row.id)) {
+                        row.held = held;
                     }
                 }
                 Change::SetClosing(id, closing) => drop(self.seats.entry(id).and_modify(|row| row.closing = closing)),
@@ -486,6 +491,7 @@ fn rules() -> Rules {
         default_template: template.name.clone(),
         templates: BTreeMap::from([(template.name.clone(), template)]),
         auth: RouteAuth::Gateway,
+        warn_minutes: vec![15, 5],
         accept_engine: false,
     }
 }

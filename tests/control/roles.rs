@@ -15,6 +15,14 @@ fn table() -> Vec<(Command, Role)> {
         room: room("a"),
         student: None,
     };
+    let hold = |release: bool| {
+        let (room, student) = (room("a"), None);
+        if release {
+            Command::ReleaseRoom { room, student }
+        } else {
+            Command::HoldRoom { room, student }
+        }
+    };
     let restore = Command::RestoreSeat {
         archive: "20261124T034512Z-7f3a9c1b".parse().unwrap(),
         seat: seat("a/an"),
@@ -29,6 +37,8 @@ fn table() -> Vec<(Command, Role)> {
         (freeze("a"), Role::Proctor),
         (thaw("a"), Role::Proctor),
         (snapshot, Role::Proctor),
+        (hold(false), Role::Proctor),
+        (hold(true), Role::Proctor),
         (restore, Role::Admin),
         (kill("a/s01"), Role::Proctor),
         (restart("a/s01"), Role::Proctor),
@@ -44,6 +54,8 @@ fn is_in_the_table(command: &Command) -> bool {
         | Command::FreezeRoom { .. }
         | Command::ThawRoom { .. }
         | Command::SnapshotRoom { .. }
+        | Command::HoldRoom { .. }
+        | Command::ReleaseRoom { .. }
         | Command::RestoreSeat { .. }
         | Command::KillSeat { .. }
         | Command::RestartSeat { .. } => true,

@@ -50,6 +50,7 @@ pub fn seat(room: &str, student: &str) -> SeatView {
         memory_limit_bytes: Some(512 << 20),
         pids: Some(3),
         lease_seconds_left: Some(3600),
+        held: false,
         route: format!("/api/r/{student}"),
         archive_id: None,
         fault: None,

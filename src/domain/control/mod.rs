@@ -5,6 +5,7 @@
 //! brings its time. The same inputs give the same effects, so whole lives of an agent can be simulated.
 
 mod accept;
+mod clock;
 mod done;
 mod facts;
 mod identity;
@@ -63,6 +64,8 @@ pub struct Rules {
     pub default_template: TemplateName,
     /// Who guards the routes.
     pub auth: RouteAuth,
+    /// Minutes before the end of a lease at which it is announced, the most first. A minute before it always is.
+    pub warn_minutes: Vec<u32>,
     /// Whether the rooms move with the ledger to another engine than the one that they were opened on.
     pub accept_engine: bool,
 }
@@ -108,6 +111,8 @@ pub struct Control {
     next_session: u64,
     stamp: u64,
     now: Now,
+    /// The input before; none before the first.
+    before: Option<Now>,
     out: Vec<Effect>,
 }
 
@@ -159,6 +164,7 @@ impl Control {
             next_session,
             stamp: 0,
             now: Now::default(),
+            before: None,
             out: Vec::new(),
         }
     }
@@ -166,6 +172,7 @@ impl Control {
     /// Takes one input and returns what is to be done.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
         self.now = now;
+        self.watch_clock();
         // Words and figures come by the thousand and change nothing that is to be done.
         let only_news = matches!(input, Input::Fact(Fact::Progress(..) | Fact::Figures(..)));
         match input {

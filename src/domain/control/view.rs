@@ -104,6 +104,7 @@ impl Control {
             memory_limit_bytes: Some(template.memory_bytes),
             pids: seat.figures.map(|f| f.pids),
             lease_seconds_left: Some(left_ms.div_ceil(1_000)),
+            held: seat.record.held,
             route: seat.record.route.clone(),
             archive_id: seat.record.closing.archive.as_ref().map(|claim| claim.id.clone()),
             fault: seat.fault.clone(),

@@ -154,6 +154,7 @@ fn seat(row: &Row<'_>) -> rusqlite::Result<SeatRecord> {
         route: row.get("route")?,
         deadline_unix_ms: count(row, "deadline_unix_ms")?,
         discard_by: row.get("discard_by")?,
+        held: row.get("held")?,
         restore: optional_id(row, "restore")?,
         closing: Closing {
             epoch: count(row, "epoch")?,

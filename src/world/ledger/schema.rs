@@ -86,6 +86,9 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE seats ADD COLUMN restore TEXT;
 ",
     AUDIT_CHAIN,
+    "
+    ALTER TABLE seats ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// The step that begins the audit trail's chain, and locks it against changes.

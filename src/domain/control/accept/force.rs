@@ -18,6 +18,10 @@ impl Control {
                 let outcome = self.extended(deadlines, text);
                 return self.reply(ticket, outcome);
             }
+            Accepted::Held(seats, held, text) => {
+                self.set_held(&seats, held);
+                return self.reply(ticket, Outcome::done(text));
+            }
             Accepted::Run(seats, stamp, done) => {
                 self.run_again(&seats, Wanted::Frozen, stamp);
                 Goal::Seats {
@@ -109,6 +113,16 @@ impl Control {
             room.closing_from = Some((self.now.mono_ms, total));
         }
         Goal::Closed { room: name, total }
+    }
+
+    fn set_held(&mut self, seats: &[SeatId], held: bool) {
+        for id in seats {
+            if let Some(seat) = self.seats.get_mut(id) {
+                seat.record.held = held;
+                // A lease that ended meanwhile is announced before it takes effect.
+                seat.warned_ms = None;
+            }
+        }
     }
 
     /// A seat may have been closed while this was being written: then more time is of no use to it.

@@ -45,6 +45,10 @@ impl Control {
             }
             Command::FreezeRoom { room, student } => self.freeze(ticket, actor, &command, (room, student.as_ref())),
             Command::ThawRoom { room, student } => self.thaw(ticket, actor, &command, (room, student.as_ref())),
+            Command::HoldRoom { room, student } => self.hold(ticket, actor, &command, (room, student.as_ref()), true),
+            Command::ReleaseRoom { room, student } => {
+                self.hold(ticket, actor, &command, (room, student.as_ref()), false)
+            }
             Command::SnapshotRoom { room, student } => self.save_now(ticket, actor, &command, (room, student.as_ref())),
             Command::RestoreSeat { .. } => self.restore_seat(ticket, actor, command),
             Command::KillSeat { seat, container } => self.kill(ticket, actor, &command, seat, container.as_ref()),
