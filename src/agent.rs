@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::control::{Control, Rules};
 use crate::domain::fault::Fault;
 use crate::domain::ids::InstanceId;
-use crate::domain::settings::{Settings, StoreSettings};
+use crate::domain::settings::{LeaseStore, Settings, StoreSettings};
 use crate::engine::{self, Engine, World, clock};
 use crate::pack::squeeze::Compression;
 use crate::paths::private_directory;
 use crate::wire::server::{self, Peers};
 use crate::world::archive::{Archives, Manner, Store};
 use crate::world::docker::{Docker, Options};
+use crate::world::leases::{Embedded, Leases, Redis};
 use crate::world::ledger::{Ledger, sweep_copies};
 
 /// How long a detached agent stays when there is nothing to look after and nobody is attached: long enough for a person
@@ -144,7 +146,23 @@ fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger, state: &Pat
     };
     let archives = archives(settings, instance, state)?;
     let probe = settings.routing.probe;
-    Ok(World::new(docker, ledger, archives, disk, probe, settings.limits))
+    let leases = leases(settings, instance, &ledger)?;
+    Ok(World::new(
+        docker,
+        ledger,
+        archives,
+        leases,
+        disk,
+        probe,
+        settings.limits,
+    ))
+}
+
+fn leases(settings: &Settings, instance: &InstanceId, ledger: &Ledger) -> Result<Leases, Fault> {
+    Ok(match &settings.leases.store {
+        LeaseStore::Embedded => Leases::Embedded(Embedded::new(ledger.clone(), Arc::new(clock::unix_ms))),
+        LeaseStore::Redis(redis) => Leases::Redis(Redis::new(redis, instance.clone())?),
+    })
 }
 
 pub(crate) fn docker(settings: &Settings, instance: &InstanceId) -> Result<Docker, Fault> {

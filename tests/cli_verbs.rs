@@ -269,13 +269,13 @@ async fn ls_lists_exactly_the_promised_fields() {
             {
                 "room": "demo", "student": "an", "phase": "ready", "container_id": "0123456789abcdef",
                 "cpu_percent": 12.5, "memory_bytes": 52_428_800, "memory_limit_bytes": 536_870_912, "pids": 3,
-                "lease_seconds_left": 3600, "route": "/api/r/an", "archive_id": null, "fault": null, "oom_kills": 0
+                "lease_seconds_left": 3600, "route": "/api/r/an", "archive_id": null, "fault": null, "oom_kills": 0, "held": false
             },
             {
                 "room": "demo", "student": "Bo.b", "phase": "failed", "container_id": null,
                 "cpu_percent": null, "memory_bytes": null, "memory_limit_bytes": 536_870_912, "pids": null,
                 "lease_seconds_left": null, "route": "/api/r/Bo.b", "archive_id": null,
-                "fault": {"code": "image_missing", "text": "no image", "hint": "Pull it"}, "oom_kills": 0
+                "fault": {"code": "image_missing", "text": "no image", "hint": "Pull it"}, "oom_kills": 0, "held": false
             }
         ])
     );

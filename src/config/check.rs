@@ -7,14 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::domain::ids::TemplateName;
-use crate::domain::policy::{LEASE_MINUTES_MAX, WARN_MINUTES};
-use crate::domain::settings::{
-    DockerSettings, LeaseSettings, LimitSettings, Probe, RouteAuth, RoutingSettings, Settings, UiSettings,
-};
+use crate::domain::settings::{DockerSettings, LimitSettings, Probe, RouteAuth, RoutingSettings, Settings, UiSettings};
 use crate::domain::template::Template;
 
 use super::raw::{Document, LATER, Section};
-use super::{Loaded, Mistakes, Surroundings, archive, docker, network, roles, templates, units};
+use super::{Loaded, Mistakes, Surroundings, archive, docker, leases, network, roles, templates, units};
 
 /// Tables and keys of the design that come with later versions.
 const LATER_SECTIONS: [&str; 1] = ["guard"];
@@ -28,8 +25,6 @@ const CREATIONS: u32 = 8;
 const ARCHIVES: u32 = 4;
 /// Snapshots of a seat that are kept.
 const SNAPSHOTS: u32 = 3;
-/// Most marks before the end of a lease.
-const MARKS_MAX: usize = 8;
 /// Most of either: beyond it the engine only queues.
 const IN_FLIGHT_MAX: u32 = 256;
 
@@ -45,7 +40,7 @@ pub(super) fn check(source: Option<&Path>, text: &str, around: &Surroundings<'_>
         archive: archive::read(&root.table("archive"), around.state_dir),
         network: network::read(&root.table("network")),
         routing: routing(&root, &engine.settings, &mut warnings),
-        leases: leases(&root.table("leases")),
+        leases: leases::read(&root.table("leases"), &mut warnings),
         roles: roles::read(&root),
         limits: limits(&root.table("limits")),
         ui: ui(&root.table("ui")),
@@ -92,33 +87,6 @@ fn default_template(root: &Section<'_>, templates: &BTreeMap<TemplateName, Templ
         }
     });
     named.unwrap_or_else(|| templates::built_in_name(DEFAULT_TEMPLATE))
-}
-
-fn leases(section: &Section<'_>) -> LeaseSettings {
-    section.read("store", |text: String| one_of(&text, &[("embedded", ())], &["redis"]));
-    let warn_minutes = section.read("warn_minutes", marks);
-    section.end(&["url", "prefix", "tls"]);
-    LeaseSettings {
-        warn_minutes: warn_minutes.unwrap_or_else(|| WARN_MINUTES.to_vec()),
-    }
-}
-
-/// Marks before the end of a lease, the most minutes first.
-fn marks(minutes: Vec<i64>) -> Result<Vec<u32>, String> {
-    let rule = || format!("must be at most {MARKS_MAX} numbers of minutes from 2 to {LEASE_MINUTES_MAX}");
-    let good = |minutes: i64| {
-        u32::try_from(minutes)
-            .ok()
-            .filter(|m| (2..=LEASE_MINUTES_MAX).contains(m))
-    };
-    let mut marks: Vec<u32> = minutes.into_iter().map(good).collect::<Option<_>>().ok_or_else(rule)?;
-    marks.sort_unstable_by_key(|minutes| std::cmp::Reverse(*minutes));
-    marks.dedup();
-    if marks.len() > MARKS_MAX {
-        Err(rule())
-    } else {
-        Ok(marks)
-    }
 }
 
 /// Holds a text to being an absolute path.

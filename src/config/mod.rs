@@ -6,6 +6,7 @@ mod archive;
 mod check;
 mod docker;
 mod image;
+mod leases;
 mod locate;
 mod network;
 mod print;

@@ -13,7 +13,8 @@ use crate::domain::ids::TemplateName;
 use crate::domain::proof::VerifyMode;
 use crate::domain::role::{Member, Narrowed, RoleSettings};
 use crate::domain::settings::{
-    ArchiveSettings, DockerSettings, LimitSettings, Probe, RouteAuth, S3Settings, Settings, StoreSettings, UiSettings,
+    ArchiveSettings, DockerSettings, LeaseSettings, LeaseStore, LimitSettings, Probe, RouteAuth, S3Settings, SecretUrl,
+    Settings, StoreSettings, UiSettings,
 };
 use crate::domain::template::{Egress, Template};
 
@@ -66,6 +67,36 @@ fn room_roles(roles: &RoleSettings) -> BTreeMap<&str, RoomRoles<'_>> {
 struct Leases<'a> {
     store: &'static str,
     warn_minutes: &'a [u32],
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    redis: Option<Redis<'a>>,
+}
+
+/// The address without its password.
+#[derive(Serialize)]
+struct Redis<'a> {
+    url: &'a SecretUrl,
+    prefix: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_file: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<&'a Path>,
+}
+
+fn leases(settings: &LeaseSettings) -> Leases<'_> {
+    let (store, redis) = match &settings.store {
+        LeaseStore::Embedded => ("embedded", None),
+        LeaseStore::Redis(redis) => ("redis", Some(redis)),
+    };
+    Leases {
+        store,
+        warn_minutes: &settings.warn_minutes,
+        redis: redis.map(|redis| Redis {
+            url: &redis.url,
+            prefix: &redis.prefix,
+            password_file: redis.password_file.as_deref(),
+            ca_file: redis.ca_file.as_deref(),
+        }),
+    }
 }
 
 #[derive(Serialize)]
@@ -181,10 +212,7 @@ fn general(settings: &Settings) -> General<'_> {
     General {
         default_template: &settings.default_template,
         docker: &settings.docker,
-        leases: Leases {
-            store: "embedded",
-            warn_minutes: &settings.leases.warn_minutes,
-        },
+        leases: leases(&settings.leases),
         archive: archive(&settings.archive),
         network: Network {
             pool: format!("{}/{}", network.pool, network.pool_prefix),

@@ -9,7 +9,7 @@ use super::ids::{ArchiveId, ContainerId, RoomName, SeatId};
 use super::notice::Notice;
 use super::proof::{ArchiveClaim, Stillness, VerifiedArchive, Warrant};
 use super::record::Change;
-use super::seen::{ContainerSeen, EngineState, FiguresOf, HostFigures, Listing};
+use super::seen::{ContainerSeen, EngineState, FiguresOf, HostFigures, LeaseStoreState, Listing};
 use super::template::{Egress, Selection, Template};
 
 /// Numbers operations within one life of the agent.
@@ -198,6 +198,8 @@ pub enum Fact {
     OutOfMemory(ContainerId),
     /// The engine answers, or no longer does.
     Engine(EngineState),
+    /// How it stands with the lease store.
+    LeaseStore(LeaseStoreState),
     /// Samples.
     Figures(FiguresOf, HostFigures),
 }

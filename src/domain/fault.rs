@@ -17,6 +17,8 @@ pub enum FaultCode {
     EngineUnreachable,
     /// The engine is too old or too new for labtop.
     EngineVersion,
+    /// The lease store does not answer, or not as it should.
+    Leases,
     /// The engine refused a request or failed in it.
     Engine,
     /// A changing call ended without an answer: it may have happened. Look again.

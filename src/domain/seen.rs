@@ -32,6 +32,19 @@ impl RunState {
     }
 }
 
+/// How it stands with the lease store. The ledger decides about leases in every case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseStoreState {
+    /// It mirrors the ledger.
+    #[default]
+    Up,
+    /// It does not answer, and why.
+    Away(String),
+    /// Somebody else holds these names there.
+    Contested(String),
+}
+
 /// One seat's container as the engine showed it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerSeen {

@@ -64,6 +64,76 @@ pub struct TlsSettings {
 pub struct LeaseSettings {
     /// Minutes before the end at which it is announced, the most first; a minute before it always is.
     pub warn_minutes: Vec<u32>,
+    /// Where they are mirrored.
+    pub store: LeaseStore,
+}
+
+/// Where leases are mirrored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum LeaseStore {
+    /// In the ledger: the agent is alone.
+    Embedded,
+    /// In Redis, which other agents and programs may share.
+    Redis(RedisSettings),
+}
+
+/// A Redis server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RedisSettings {
+    /// `redis://`, `rediss://` (TLS) or `unix://`, with user and database; the password may be in it.
+    pub url: SecretUrl,
+    /// File with the password; it wins over the address.
+    pub password_file: Option<PathBuf>,
+    /// Stands before every key.
+    pub prefix: String,
+    /// The authority that signed the server's certificate; none means the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// An address that may hold a password, which is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    /// An address.
+    #[must_use]
+    pub fn new(url: String) -> Self {
+        Self(url)
+    }
+
+    /// With the password, for connecting.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for SecretUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some((scheme, rest)) = self.0.split_once("://") else {
+            return f.write_str(&self.0);
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        match rest[..end].rfind('@') {
+            None => f.write_str(&self.0),
+            Some(at) => {
+                let user = rest[..at].split(':').next().unwrap_or_default();
+                write!(f, "{scheme}://{user}{}", &rest[at..])
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl Serialize for SecretUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Where archives go and how they are made.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 use super::ids::{ArchiveId, ContainerId, InstanceId, RoomName, StudentId, TemplateName};
 use super::role::Rights;
-use super::seen::{EngineState, HostFigures};
+use super::seen::{EngineState, HostFigures, LeaseStoreState};
 
 /// Where a seat is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -153,6 +153,9 @@ pub struct Snapshot {
     pub clock: String,
     /// Whether the engine answers.
     pub engine: EngineState,
+    /// How it stands with the lease store.
+    #[serde(default)]
+    pub lease_store: LeaseStoreState,
     /// The host.
     pub host: HostFigures,
     /// All rooms that are not closed, by name.
@@ -180,6 +183,7 @@ impl Snapshot {
             clock: self.clock.clone(),
             engine: self.engine.clone(),
             templates: self.templates.clone(),
+            lease_store: self.lease_store.clone(),
             ..*self
         })
     }

@@ -3,6 +3,7 @@
 use super::world::World;
 use crate::domain::command::{Check, ENGINE_CHECK};
 use crate::domain::fault::Fault;
+use crate::world::leases::Leases;
 use crate::world::meter::CgroupMeter;
 
 /// Free space below which a closing of a full room may not fit.
@@ -16,12 +17,13 @@ const LEDGER_HINT: &str = "Stop the agent, then put a backup in the ledger's pla
 /// Looks at everything that rooms depend on.
 pub(super) async fn examine(world: &World, strange: Option<String>, orphans: Vec<String>) -> Vec<Check> {
     // At once: a hung engine is waited for by each that asks it.
-    let (engine, limits, subnets, ledger, store) = tokio::join!(
+    let (engine, limits, subnets, ledger, store, leases) = tokio::join!(
         engine(world, strange),
         limits(world),
         subnets(world),
         ledger(world),
-        store(world)
+        store(world),
+        leases(world)
     );
     vec![
         engine,
@@ -30,6 +32,7 @@ pub(super) async fn examine(world: &World, strange: Option<String>, orphans: Vec
         meter(world),
         ledger,
         store,
+        leases,
         strangers(&orphans),
     ]
 }
@@ -45,6 +48,15 @@ async fn engine(world: &World, strange: Option<String>) -> Check {
     match world.docker.hello().await {
         Ok(info) => Check::ok(ENGINE_CHECK, format!("Docker {} (API {})", info.version, info.api)),
         Err(fault) => failed(ENGINE_CHECK, fault),
+    }
+}
+
+async fn leases(world: &World) -> Check {
+    match (&world.leases, world.leases.list(&[]).await) {
+        (Leases::Embedded(_), Ok(_)) => Check::ok("leases", "embedded in the ledger"),
+        (Leases::Redis(_), Ok(there)) => Check::ok("leases", format!("Redis holds {} of this instance", there.len())),
+        // The ledger serves them meanwhile.
+        (_, Err(fault)) => Check::warn("leases", fault.text, fault.hint),
     }
 }
 

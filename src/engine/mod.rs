@@ -8,6 +8,7 @@ mod backup;
 pub mod clock;
 mod doctor;
 pub mod handle;
+mod leases;
 mod meter;
 mod perform;
 mod probe;

@@ -112,6 +112,7 @@ impl World {
 
     async fn provision(&self, order: &SeatOrder, cancel: &CancellationToken) -> Result<Yield, Fault> {
         let _permit = permit(&self.creations, cancel).await?;
+        let _shared = self.shared_permit(cancel).await?;
         let refill = match &order.restore {
             Some(archive) => Some(self.refill(archive, &order.seat).await),
             None => None,

@@ -12,10 +12,10 @@ use super::clock::{self, Clock};
 use super::handle::{CommandEvent, Handle, Request};
 use super::tasks::Tasks;
 use super::world::World;
-use super::{meter, queries, watch as engine_watch};
+use super::{leases, meter, queries, watch as engine_watch};
 use crate::domain::control::{Control, Input};
 use crate::domain::effect::{Effect, Fact, TicketId};
-use crate::domain::ids::InstanceId;
+use crate::domain::ids::{InstanceId, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::snapshot::Snapshot;
 
@@ -54,9 +54,16 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
     let (snapshots, snapshots_out) = watch::channel(Arc::new(first));
     let (idle, idle_out) = watch::channel(control.is_idle());
     let (live, live_out) = watch::channel(Vec::new());
+    let (leased, leased_out) = watch::channel(Arc::default());
     let handle = Handle::new(requests, snapshots_out, notices.clone());
     tokio::spawn(engine_watch::watch(world.docker.clone(), facts.clone()));
     tokio::spawn(meter::measure(world.clone(), live_out, facts.clone()));
+    tokio::spawn(leases::mirror(
+        world.leases.clone(),
+        leased_out,
+        facts.clone(),
+        shutdown.clone(),
+    ));
     let run = Run {
         control,
         instance,
@@ -67,6 +74,7 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
         snapshots,
         idle,
         live,
+        leased,
         waiting: HashMap::new(),
         next_ticket: 0,
         serial: 0,
@@ -91,6 +99,7 @@ pub(super) struct Run {
     snapshots: watch::Sender<Arc<Snapshot>>,
     idle: watch::Sender<bool>,
     live: watch::Sender<Vec<crate::domain::seen::ContainerSeen>>,
+    leased: watch::Sender<Arc<leases::Wanted>>,
     waiting: HashMap<TicketId, mpsc::Sender<CommandEvent>>,
     next_ticket: u64,
     serial: u64,
@@ -199,6 +208,21 @@ impl Run {
         tokio::spawn(async move { events.send(CommandEvent::Done(outcome)).await });
     }
 
+    /// Hands the leases to whoever mirrors them, when there is something new.
+    fn mirror_leases(&self) {
+        let one = |(seat, session, end): (&SeatId, u64, Option<u64>)| {
+            (seat.to_string(), (leases::token(&self.instance, session), end))
+        };
+        let wanted: leases::Wanted = self.control.leases().map(one).collect();
+        self.leased.send_if_modified(|known| {
+            let is_new = **known != wanted;
+            if is_new {
+                *known = Arc::new(wanted);
+            }
+            is_new
+        });
+    }
+
     fn publish(&mut self) {
         self.stale = false;
         self.published = Instant::now();
@@ -206,5 +230,6 @@ impl Run {
         let snapshot = self.control.snapshot(self.serial, &self.instance, clock::time_of_day());
         self.snapshots.send_replace(Arc::new(snapshot));
         self.live.send_replace(self.control.running());
+        self.mirror_leases();
     }
 }

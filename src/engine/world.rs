@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::snapshot::LastSaved;
 use crate::domain::settings::{LimitSettings, Probe};
 use crate::world::archive::Archives;
 use crate::world::docker::Docker;
+use crate::world::leases::Leases;
 use crate::world::ledger::Ledger;
 
 /// Workspaces removed at once, apart from other calls: each is read once more as a whole, which may take minutes.
@@ -27,12 +28,16 @@ pub struct World {
     pub ledger: Ledger,
     /// Where archives go.
     pub archives: Archives,
+    /// Where leases are mirrored.
+    pub leases: Leases,
     /// The store's place on this host, whose free space the header shows; none when it is elsewhere.
     pub disk: Option<PathBuf>,
     /// When a seat counts as ready.
     pub probe: Probe,
+    pub(super) engine_id: Arc<OnceCell<String>>,
     pub(super) last_saved: LastSaved,
     pub(super) snapshots_kept: usize,
+    pub(super) creations_in_flight: usize,
     pub(super) snapshots: Arc<Semaphore>,
     pub(super) creations: Arc<Semaphore>,
     pub(super) transfers: Arc<Semaphore>,
@@ -50,6 +55,7 @@ impl World {
         docker: Docker,
         ledger: Ledger,
         archives: Archives,
+        leases: Leases,
         disk: Option<PathBuf>,
         probe: Probe,
         limits: LimitSettings,
@@ -58,7 +64,10 @@ impl World {
             docker,
             ledger,
             archives,
+            leases,
             disk,
+            engine_id: Arc::default(),
+            creations_in_flight: limits.creations_in_flight,
             probe,
             last_saved: LastSaved::default(),
             snapshots_kept: limits.snapshots_kept,

@@ -2,5 +2,6 @@
 
 pub mod archive;
 pub mod docker;
+pub mod leases;
 pub mod ledger;
 pub mod meter;

@@ -82,6 +82,7 @@ pub fn snapshot(rooms: Vec<RoomView>) -> Snapshot {
             api: "1.41".to_owned(),
             id: "ENGINE".into(),
         }),
+        lease_store: labtop::domain::seen::LeaseStoreState::Up,
         host: HostFigures {
             cpu_percent: 37.4,
             memory_used_bytes: 3174 * MIB,

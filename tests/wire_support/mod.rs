@@ -85,6 +85,7 @@ pub fn snapshot(serial: u64, rooms: Vec<RoomView>) -> Arc<Snapshot> {
             api: "1.41".to_owned(),
             id: "ENGINE".into(),
         }),
+        lease_store: labtop::domain::seen::LeaseStoreState::Up,
         host: HostFigures::default(),
         rooms,
         templates: vec!["node".parse().unwrap()],

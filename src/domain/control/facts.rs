@@ -23,6 +23,7 @@ impl Control {
             Fact::Disturbed(id) => self.disturbed(&id),
             Fact::OutOfMemory(id) => self.out_of_memory(&id),
             Fact::Engine(state) => self.engine_changed(state),
+            Fact::LeaseStore(state) => self.lease_store_changed(state),
             Fact::Figures(of, host) => self.figures(&of, host),
         }
     }

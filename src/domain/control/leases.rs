@@ -9,6 +9,7 @@ use crate::domain::ids::{RoomName, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::policy::LEASE_WARNING_MS;
 use crate::domain::record::{AuditEntry, Change, RoomRecord, RoomWanted, Wanted};
+use crate::domain::seen::LeaseStoreState;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -31,6 +32,24 @@ impl Control {
             .collect();
         if !over.is_empty() {
             self.end_leases(over);
+        }
+    }
+
+    /// News of the store, which is only a mirror: nothing ends, and nothing is kept, because of it.
+    pub(super) fn lease_store_changed(&mut self, state: LeaseStoreState) {
+        let news = match (&self.lease_store, &state) {
+            (_, LeaseStoreState::Away(why)) => Some(Notice::warning(format!(
+                "The lease store is away, the ledger serves the leases: {why}"
+            ))),
+            (_, LeaseStoreState::Contested(names)) => Some(Notice::warning(format!(
+                "Somebody else holds leases under this instance's names: {names}"
+            ))),
+            (LeaseStoreState::Up, LeaseStoreState::Up) => None,
+            (_, LeaseStoreState::Up) => Some(Notice::info("The lease store has the ledger's leases again")),
+        };
+        self.lease_store = state;
+        if let Some(news) = news {
+            self.tell(news);
         }
     }
 

@@ -27,7 +27,7 @@ use super::ids::{RoomName, SeatId, TemplateName};
 use super::policy::ATTEMPTS_BEFORE_TOLD;
 use super::record::{Change, LedgerState, RoomWanted, Wanted};
 use super::role::Actor;
-use super::seen::{EngineState, HostFigures};
+use super::seen::{EngineState, HostFigures, LeaseStoreState};
 use super::settings::RouteAuth;
 use super::template::Template;
 use accept::Asked;
@@ -91,6 +91,7 @@ pub struct Control {
     strange: Option<String>,
     engine_down_since_ms: Option<u64>,
     host: HostFigures,
+    lease_store: LeaseStoreState,
     listed: bool,
     /// Stamp of the list that is under way.
     listing: Option<u64>,
@@ -149,6 +150,7 @@ impl Control {
             strange: None,
             engine_down_since_ms: None,
             host: HostFigures::default(),
+            lease_store: LeaseStoreState::default(),
             listed: false,
             listing: None,
             list_at_ms: 0,

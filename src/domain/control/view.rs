@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::state::{Room, Seat};
-use crate::domain::ids::{InstanceId, TemplateName};
+use crate::domain::ids::{InstanceId, SeatId, TemplateName};
 use crate::domain::plan::{Step, next};
 use crate::domain::record::{RoomWanted, Wanted};
 use crate::domain::seen::{ContainerSeen, EngineState, RunState};
@@ -18,6 +18,7 @@ impl Control {
             clock,
             engine: self.engine_as_seen(),
             host: self.host,
+            lease_store: self.lease_store.clone(),
             rooms: self.rooms.values().map(|room| self.room_view(room)).collect(),
             templates: self.templates_in_order(),
         }
@@ -32,6 +33,16 @@ impl Control {
         }
     }
 
+    /// Every lease: its seat, the opening, and its end in Unix milliseconds, none while it is held.
+    pub fn leases(&self) -> impl Iterator<Item = (&SeatId, u64, Option<u64>)> {
+        let records = self.seats.values().map(|seat| &seat.record);
+        let wanted = records.filter(|record| record.wanted < Wanted::Gone);
+        wanted.map(|record| {
+            let end = (!record.held).then_some(record.deadline_unix_ms);
+            (&record.id, record.session, end)
+        })
+    }
+
     /// The live containers, for the meter: id and first process.
     #[must_use]
     pub fn running(&self) -> Vec<ContainerSeen> {
@@ -41,19 +52,19 @@ impl Control {
 
     /// A seat's container, if it has one.
     #[must_use]
-    pub fn container(&self, seat: &crate::domain::ids::SeatId) -> Option<&ContainerSeen> {
+    pub fn container(&self, seat: &SeatId) -> Option<&ContainerSeen> {
         self.seats.get(seat)?.container.as_ref()
     }
 
     /// The template that a seat was made from.
     #[must_use]
-    pub fn template(&self, seat: &crate::domain::ids::SeatId) -> Option<&crate::domain::template::Template> {
+    pub fn template(&self, seat: &SeatId) -> Option<&crate::domain::template::Template> {
         self.rooms.get(&seat.room).map(|room| &room.record.template)
     }
 
     /// Whether a seat is in the ledger.
     #[must_use]
-    pub fn has_seat(&self, seat: &crate::domain::ids::SeatId) -> bool {
+    pub fn has_seat(&self, seat: &SeatId) -> bool {
         self.seats.contains_key(seat)
     }
 

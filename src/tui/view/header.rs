@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
 
-use crate::domain::seen::EngineState;
+use crate::domain::seen::{EngineState, LeaseStoreState};
 use crate::domain::snapshot::{Phase, RoomPhase, RoomView, Snapshot};
 use crate::tui::human::{bytes, bytes_of, count, left};
 use crate::tui::layer::Layer;
@@ -258,6 +258,11 @@ fn troubles(model: &Model, width: u16) -> Vec<String> {
     }
     if let Some(EngineState::Down(why)) = model.snapshot.as_deref().map(|s| &s.engine) {
         texts.push(format!("Docker DOWN: {why}"));
+    }
+    match model.snapshot.as_deref().map(|s| &s.lease_store) {
+        Some(LeaseStoreState::Away(why)) => texts.push(format!("Lease store away, the ledger serves: {why}")),
+        Some(LeaseStoreState::Contested(names)) => texts.push(format!("Somebody else holds the leases of {names}")),
+        Some(LeaseStoreState::Up) | None => {}
     }
     if let Some(fault) = model.room_view().and_then(|room| room.fault.as_ref()) {
         texts.push(fault.to_string());

@@ -5,6 +5,7 @@
 mod apply;
 mod chain;
 mod copy;
+mod leases;
 mod rebuild;
 mod rows;
 mod schema;
@@ -24,7 +25,7 @@ use crate::domain::ids::{ArchiveId, InstanceId, RoomName, SeatId};
 use crate::domain::proof::ArchiveClaim;
 use crate::domain::record::{AuditEntry, Change, LedgerState};
 use trouble::ledger_fault;
-use writer::Pending;
+use writer::{Pending, Write};
 
 pub use copy::sweep_copies;
 pub use rebuild::{Remains, Standing, examine, make_again};
@@ -101,7 +102,7 @@ impl Ledger {
     pub async fn begin(&self, changes: Vec<Change>) -> Begun {
         let (reply, done) = oneshot::channel();
         // When the thread is gone the reply is dropped, and that is the answer.
-        let _ = self.queue.send(Pending { changes, reply }).await;
+        let _ = self.queue.send(Pending::Write(Write { changes, reply })).await;
         Begun {
             path: Arc::clone(&self.path),
             done,

@@ -89,6 +89,13 @@ const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE seats ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+    CREATE TABLE leases (
+        name TEXT PRIMARY KEY,
+        token TEXT NOT NULL,
+        ends_unix_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The step that begins the audit trail's chain, and locks it against changes.

@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::apply::apply_all;
+use super::leases::{self, Deed};
 use super::trouble::ledger_fault;
 use crate::domain::fault::Fault;
 use crate::domain::record::Change;
@@ -14,9 +15,20 @@ use crate::domain::record::Change;
 /// Writes that share one commit: more would make the first wait for the last.
 const GROUP_MAX: usize = 256;
 
+/// What waits for the thread.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Write(Write),
+    Lease {
+        deed: Deed,
+        unix_ms: u64,
+        reply: oneshot::Sender<Result<Vec<bool>, Fault>>,
+    },
+}
+
 /// A write that waits, and who waits for it.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(super) struct Write {
     pub(super) changes: Vec<Change>,
     pub(super) reply: oneshot::Sender<Result<(), Fault>>,
 }
@@ -24,23 +36,33 @@ pub(super) struct Pending {
 /// Serves writes until every sender is gone and the queue is empty.
 pub(super) fn serve(mut db: Connection, path: PathBuf, mut queue: mpsc::Receiver<Pending>) {
     while let Some(first) = queue.blocking_recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP_MAX
-            && let Ok(next) = queue.try_recv()
-        {
-            group.push(next);
+        let mut group = Vec::new();
+        let mut next = Some(first);
+        while let Some(pending) = next.take() {
+            match pending {
+                Pending::Write(write) => group.push(write),
+                Pending::Lease { deed, unix_ms, reply } => {
+                    let done = leases::perform(&mut db, &deed, unix_ms);
+                    let _ = reply.send(done.map_err(|error| ledger_fault(&path, "write", &error)));
+                }
+            }
+            if group.len() < GROUP_MAX {
+                next = queue.try_recv().ok();
+            }
         }
-        commit(&mut db, &path, group);
+        if !group.is_empty() {
+            commit(&mut db, &path, group);
+        }
     }
 }
 
-fn commit(db: &mut Connection, path: &Path, group: Vec<Pending>) {
-    let writes: Vec<&[Change]> = group.iter().map(|pending| pending.changes.as_slice()).collect();
+fn commit(db: &mut Connection, path: &Path, group: Vec<Write>) {
+    let writes: Vec<&[Change]> = group.iter().map(|write| write.changes.as_slice()).collect();
     let results = write_all(db, &writes);
-    for (pending, result) in group.into_iter().zip(results) {
+    for (write, result) in group.into_iter().zip(results) {
         let result = result.map_err(|error| ledger_fault(path, "write", &error));
         // Who asked may have gone; the write stands all the same.
-        let _ = pending.reply.send(result);
+        let _ = write.reply.send(result);
     }
 }
 
