@@ -18,6 +18,9 @@ use crate::domain::template::SeatUser;
 pub(super) fn answer(run: &mut Run, request: Request) {
     match request {
         Request::Command { .. } => {}
+        Request::Pulse { reply } => {
+            let _ = reply.send(());
+        }
         Request::Ask { query, reply } => ask(run, query, reply),
         Request::Logs {
             seat,

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::snapshot::LastSaved;
 use crate::domain::settings::{LimitSettings, Probe};
+use crate::metrics::Counts;
 use crate::world::archive::Archives;
 use crate::world::docker::Docker;
 use crate::world::ledger::Ledger;
@@ -31,6 +32,8 @@ pub struct World {
     pub disk: Option<PathBuf>,
     /// When a seat counts as ready.
     pub probe: Probe,
+    /// What is counted.
+    pub counts: Counts,
     pub(super) last_saved: LastSaved,
     pub(super) snapshots_kept: usize,
     pub(super) snapshots: Arc<Semaphore>,
@@ -60,6 +63,7 @@ impl World {
             archives,
             disk,
             probe,
+            counts: Counts::default(),
             last_saved: LastSaved::default(),
             snapshots_kept: limits.snapshots_kept,
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS_IN_FLIGHT)),
@@ -68,6 +72,14 @@ impl World {
             proofs: Arc::new(Semaphore::new(limits.archives_in_flight)),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
             removals: Arc::new(Semaphore::new(REMOVALS_IN_FLIGHT)),
+        }
+    }
+
+    /// Lets no more seat be made, archived or saved; who waits for that is turned away. Proofs and removals go on: they
+    /// end what was begun.
+    pub(super) fn admit_nobody(&self) {
+        for bound in [&self.creations, &self.transfers, &self.snapshots] {
+            bound.close();
         }
     }
 }

@@ -15,6 +15,7 @@ use super::peer;
 use super::talk::{Host, refuse, talk};
 use crate::domain::ids::InstanceId;
 use crate::engine::handle::Handle;
+use crate::metrics::Turned;
 use crate::paths::{self, PathError};
 use crate::wire::message::UnwelcomeCode;
 
@@ -140,9 +141,11 @@ async fn admit(stream: UnixStream, places: &Arc<Semaphore>, host: &Arc<Host>, ta
     };
     if !peer::may_enter(credentials.uid()) {
         tracing::warn!(uid = credentials.uid(), "another user's connection was refused");
+        host.handle.counts().turned_away(Turned::Unwelcome);
         return refuse(stream, UnwelcomeCode::Refused, peer::REFUSAL).await;
     }
     let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+        host.handle.counts().turned_away(Turned::Full);
         let text = format!("{CONNECTIONS_MAX} clients are connected already: close some boards or logs");
         return refuse(stream, UnwelcomeCode::Busy, &text).await;
     };

@@ -6,6 +6,7 @@ mod restore;
 mod verbs;
 
 use super::Control;
+use super::drain::stopping;
 use super::state::{Accepted, Doing, Room, Seat};
 use crate::domain::command::{Command, Outcome};
 use crate::domain::effect::{Effect, Task, TicketId};
@@ -29,6 +30,9 @@ impl Control {
     fn gate(&mut self, ticket: TicketId, actor: &Actor, command: Command) -> Result<(), Refusal> {
         if actor.role < command.needs() {
             return Err(Refusal::role(&actor.name, command.verb(), actor.role));
+        }
+        if self.is_draining() {
+            return Err(stopping(command.verb()));
         }
         match &command {
             Command::OpenRoom { .. } => self.open(ticket, actor, command),
