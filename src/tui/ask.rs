@@ -120,9 +120,7 @@ impl Verb {
             Self::Extend => "Every lease ends that much later.",
             Self::Close => "Every seat is frozen, archived, verified, then removed.",
             Self::Restore => "Its files are written on this host, into this new directory, which only you can enter:",
-            Self::Export => {
-                "Each student's newest work is written on this host, a folder each, into this new directory:"
-            }
+            Self::Export => "Each student's newest work is written on this host, a folder each, into this new directory:",
         }
     }
 }
@@ -233,10 +231,7 @@ impl Ask {
     /// The directory that files are made in, as it is now.
     #[must_use]
     pub fn target(&self) -> Option<PathBuf> {
-        let field = self
-            .field
-            .as_ref()
-            .filter(|_| matches!(self.verb, Verb::Restore | Verb::Export))?;
+        let field = self.field.as_ref().filter(|_| matches!(self.verb, Verb::Restore | Verb::Export))?;
         Some(self.here.join(Path::new(field.value())))
     }
 
@@ -267,9 +262,7 @@ impl Ask {
         let typed = self.field.as_ref()?.value();
         match (self.verb, &self.room) {
             (Verb::Extend, _) => minutes(typed).err(),
-            (Verb::Restore | Verb::Export, _) if typed.is_empty() => {
-                Some("type a directory that is not there yet".to_owned())
-            }
+            (Verb::Restore | Verb::Export, _) if typed.is_empty() => Some("type a directory that is not there yet".to_owned()),
             (Verb::Restore | Verb::Export, _) if typed.starts_with('~') => {
                 Some("~ means nothing here: type the whole path".to_owned())
             }

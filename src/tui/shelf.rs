@@ -40,7 +40,12 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
         Intent::Cancel => act::newest_task(model, None).is_some(),
         Intent::Everything => list.is_some_and(|list| list.room.is_some()),
         Intent::Filter => list.is_some_and(|list| list.has_any()),
-        Intent::Accept | Intent::Verify | Intent::VerifyAll | Intent::Restore | Intent::Export | Intent::Log => {
+        Intent::Accept
+        | Intent::Verify
+        | Intent::VerifyAll
+        | Intent::Restore
+        | Intent::Export
+        | Intent::Log => {
             list.is_none_or(|list| list.chosen().is_some())
         }
         _ => true,
