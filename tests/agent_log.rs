@@ -16,7 +16,7 @@ use lab::{Lab, TEMPLATE, until, until_within};
 async fn everything_is_logged_and_no_secret() {
     let (server, keys) = (Faulty::start().await, Keys::new());
     // A failure is what makes programs talk.
-    server.script("PUT", "workspace.tar.zst", 1, Deed::Refuse(500, "InternalError"));
+    server.script("PUT", "workspace.tar.zst", 1, Deed::Refuse(403, "AccessDenied"));
     let store = format!(
         "archive.store = \"s3\"\n{TEMPLATE}\n[archive.s3]\nendpoint = \"http://{}\"\nbucket = \"{BUCKET}\"\n\
          access_key_file = \"{}\"\nsecret_key_file = \"{}\"\nidle_timeout = 1\nretries = 1\n",
@@ -47,7 +47,7 @@ async fn everything_is_logged_and_no_secret() {
     // What is told of an operation bears its number and what it does.
     let of_archives = whole
         .lines()
-        .filter(|line| line.contains("InternalError") && line.contains("WARN"));
+        .filter(|line| line.contains("code=Store") && line.contains("WARN"));
     let of_archives: Vec<&str> = of_archives.collect();
     assert!(!of_archives.is_empty());
     for line in of_archives {
