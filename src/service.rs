@@ -79,21 +79,18 @@ fn words(snapshot: &Snapshot) -> String {
         1 => format!("1 {one}"),
         number => format!("{number} {one}s"),
     };
-    let mut words = format!(
-        "{}, {}",
-        count(snapshot.rooms.len(), "room"),
-        count(snapshot.seats().count(), "seat")
-    );
-    let failed = snapshot.seats().filter(|seat| seat.phase == Phase::Failed).count();
-    if failed > 0 {
-        words.push_str(&format!(", {failed} failed"));
-    }
-    match snapshot.engine {
-        EngineState::Up(_) => {}
-        EngineState::Unknown => words.push_str("; the engine was not asked yet"),
-        EngineState::Down(_) => words.push_str("; the engine does not answer"),
-    }
-    words
+    let rooms = count(snapshot.rooms.len(), "room");
+    let seats = count(snapshot.seats().count(), "seat");
+    let failed = match snapshot.seats().filter(|seat| seat.phase == Phase::Failed).count() {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    let engine = match snapshot.engine {
+        EngineState::Up(_) => "",
+        EngineState::Unknown => "; the engine was not asked yet",
+        EngineState::Down(_) => "; the engine does not answer",
+    };
+    format!("{rooms}, {seats}{failed}{engine}")
 }
 
 fn tell(states: &[NotifyState<'_>]) {

@@ -97,7 +97,7 @@ fn told_to_stop_in_a_closing_it_finishes_the_seats_it_has_begun_and_no_other() {
     assert_eq!(lab.run(&["ls"]).code, 4);
     assert!(agent.try_wait().unwrap().is_none(), "it waits for what it reads");
     drop(held);
-    assert!(end_within(&mut agent, Duration::from_secs(60)).success());
+    assert!(end_within(&mut agent, Duration::from_mins(1)).success());
     assert_eq!(
         closing.wait().unwrap().code(),
         Some(1),

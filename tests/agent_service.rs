@@ -47,7 +47,7 @@ impl Manager {
     fn until(&self, words: &str) -> Vec<String> {
         let begin = Instant::now();
         let mut told = Vec::new();
-        while begin.elapsed() < Duration::from_secs(60) {
+        while begin.elapsed() < Duration::from_mins(1) {
             told.push(self.next());
             if told.last().is_some_and(|last| last.contains(words)) {
                 return told;

@@ -80,10 +80,7 @@ pub async fn drain(engine: &mut Engine, signals: &mut Signals, grace: Duration) 
         sleep(last_calls).await;
     };
     tokio::select! {
-        drained = engine.drained.wait_for(|drained| *drained) => match drained {
-            Ok(_) => tracing::info!("what was under way is finished"),
-            Err(_) => tracing::error!("the engine's loop is gone"),
-        },
+        Ok(_) = engine.drained.wait_for(|drained| *drained) => tracing::info!("what was under way is finished"),
         () = signals.told() => tracing::warn!("told to stop twice: what is under way is left as it is"),
         () = out_of_time => {
             tracing::warn!(grace_s = grace.as_secs(), "the grace is over: what is under way is left as it is");

@@ -62,6 +62,7 @@ fn bad_days(world: &mut World) {
     if bad {
         schedule(world, 0, 8, horizon_ms, || Event::Meddle);
         schedule(world, 0, 2, horizon_ms, || Event::Die);
+        schedule(world, 0, 1, horizon_ms, || Event::Stop);
     }
     if bad && world.rng.chance(30) {
         schedule(world, 1, 2, horizon_ms, || Event::EngineFalls);
