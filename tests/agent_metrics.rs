@@ -53,7 +53,8 @@ fn page(socket: &Path) -> Page {
 #[test]
 fn the_figures_are_what_was_done_and_every_line_is_well_formed() {
     let (lab, socket, _dir) = site();
-    lab.run(&["room", "open", "r", "--students", "zo.1,zo.2,zo.3"]).expect(0);
+    lab.run(&["room", "open", "r", "--students", "zo.1,zo.2,zo.3"])
+        .expect(0);
     let found = std::fs::symlink_metadata(&socket).unwrap();
     assert!(
         found.file_type().is_socket() && found.mode() & 0o777 == 0o660,

@@ -39,7 +39,10 @@ fn what_is_wrong_is_named_with_its_line() {
     assert_eq!(lines.len(), 3, "{mistakes}");
     for (line, words) in lines.iter().zip([
         ["line 2: agent.grace_seconds = 0", "from 1 to 3600"],
-        ["line 3: agent.metrics_socket = 'metrics.sock'", "absolute path, or \"none\""],
+        [
+            "line 3: agent.metrics_socket = 'metrics.sock'",
+            "absolute path, or \"none\"",
+        ],
         ["line 4: agent.metric_socket", "did you mean `metrics_socket`"],
     ]) {
         assert!(words.iter().all(|words| line.contains(words)), "{line}");
