@@ -124,10 +124,13 @@ async fn a_loop_that_hangs_is_not_said_to_live() {
         tokio::time::sleep(EVERY * 20).await;
         drop(hung);
     };
-    tokio::select! {
-        () = alive => {}
-        () = answers => {}
-    }
+    let both = async {
+        tokio::select! {
+            () = alive => {}
+            () = answers => {}
+        }
+    };
+    within(both).await;
     assert_eq!(pings.get(), 3);
     let gone = Fake::new().handle;
     within(keep_alive(&gone, EVERY, || panic!("it does not live"))).await;
