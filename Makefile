@@ -9,7 +9,7 @@ LABTOP := $(TARGET)/release/labtop
 # rustup puts cargo here; a shell of root's often does not look there.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo demo-down test torture test-garage lint bench build release install uninstall setup-build
+.PHONY: help demo demo-down test torture soak test-garage lint bench build release install uninstall setup-build
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -31,6 +31,10 @@ torture: ## kill -9 the agent 200 times (LABTOP_TORTURE_KILLS) in the middle of 
 	@scripts/setup test
 	LABTOP_TORTURE_KILLS=$${LABTOP_TORTURE_KILLS:-200} $(CARGO) test --locked --test torture -- --nocapture
 
+soak: ## let rooms of 40 seats come, go and expire for 20 minutes (LABTOP_SOAK_SECONDS): memory and everything else stays flat
+	@scripts/setup test
+	LABTOP_SOAK_SECONDS=$${LABTOP_SOAK_SECONDS:-1200} $(CARGO) test --locked --test soak -- --nocapture
+
 test-garage: ## run the S3 tests against a Garage (or another server) that you have: LABTOP_TEST_S3_*
 	@test -n "$$LABTOP_TEST_S3_ENDPOINT" || { \
 	echo "test-garage: needs a running S3 server: set LABTOP_TEST_S3_ENDPOINT, _BUCKET, _ACCESS_KEY, _SECRET_KEY and, unless it is \"garage\", _REGION"; \
@@ -45,9 +49,9 @@ lint: ## formatting, lints, licences and banned crates
 	$(CARGO) test --locked --quiet --test architecture --test dependencies
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; fi
 
-bench: ## measure openings and archives against what there is without labtop, the board's first screen, and memory
+bench: ## measure openings and archives against what there is without labtop, the board's first screen, fifty boards at once, and memory
 	@scripts/setup bench
-	$(CARGO) bench --locked --bench rooms --bench archives $(ARGS)
+	$(CARGO) bench --locked --bench rooms --bench crowd --bench archives $(ARGS)
 
 build: setup-build ## build for work on labtop
 	$(CARGO) build --locked

@@ -22,7 +22,7 @@ use crate::metrics::{self, Page};
 use crate::pack::squeeze::Compression;
 use crate::paths::private_directory;
 use crate::service;
-use crate::wire::server;
+use crate::wire::server::{self, Peers};
 use crate::world::archive::{Archives, Manner, Store};
 use crate::world::docker::{Docker, Options};
 use crate::world::ledger::{Ledger, sweep_copies};
@@ -80,8 +80,8 @@ async fn serve(home: &Home, settings: &Settings) -> anyhow::Result<()> {
     tracing::info!(%instance, socket = %home.socket.display(), "the agent is up");
     let served = tokio::spawn(server::serve(
         listener,
-        engine.handle.clone(),
-        instance,
+        Peers::new(settings.roles.clone()),
+        (engine.handle.clone(), instance),
         shutdown.clone(),
     ));
     let metrics = metrics_socket(&settings.agent.metrics, &home.socket);
@@ -212,6 +212,7 @@ fn rules(settings: &Settings, accept_engine: bool) -> Rules {
         templates: settings.templates.clone(),
         default_template: settings.default_template.clone(),
         auth: settings.routing.auth,
+        warn_minutes: settings.leases.warn_minutes.clone(),
         accept_engine,
     }
 }

@@ -87,8 +87,11 @@ async fn listen(mut client: Client, config: Option<PathBuf>, news: mpsc::Sender<
 /// Follows one connection to its end. `Ok` means that nobody listens any more.
 async fn follow(client: &Client, news: &mpsc::Sender<Inbound>, pause: &mut Duration) -> Result<(), String> {
     let mut watch = client.watch().await.map_err(|error: ConnectError| error.to_string())?;
-    if news.send(Inbound::Attached).await.is_err() {
-        return Ok(());
+    let rights = client.welcome().rights.clone().map(Inbound::Rights);
+    for message in std::iter::once(Inbound::Attached).chain(rights) {
+        if news.send(message).await.is_err() {
+            return Ok(());
+        }
     }
     *pause = RETRY_FIRST;
     while let Some(event) = watch.next().await {

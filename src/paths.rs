@@ -3,9 +3,10 @@
 //! Knows: environment variables and the system's conventions. Must not know: what is kept there.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Longest path of a Unix socket, bytes: 108 in the kernel's structure, one of them the end mark.
@@ -129,12 +130,29 @@ pub fn check_socket(socket: &Path) -> Result<(), PathError> {
 /// # Errors
 /// When it cannot be made, or others may write in it.
 pub fn private_directory(directory: &Path) -> Result<(), PathError> {
+    own_directory(directory, 0o700)
+}
+
+/// The same for everybody to enter.
+///
+/// # Errors
+/// When it cannot be made, or others may write in it.
+pub fn open_directory(directory: &Path) -> Result<(), PathError> {
+    own_directory(directory, 0o755)
+}
+
+fn own_directory(directory: &Path, mode: u32) -> Result<(), PathError> {
     let failed = |cause| PathError::Directory {
         directory: directory.to_owned(),
         cause,
     };
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    let is_new = std::fs::symlink_metadata(directory).is_err();
+    let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(directory);
     made.map_err(failed)?;
+    if is_new {
+        // Whatever the process's mask took away.
+        std::fs::set_permissions(directory, Permissions::from_mode(mode)).map_err(failed)?;
+    }
     let found = std::fs::metadata(directory).map_err(failed)?;
     if is_private(found.uid(), found.mode(), rustix::process::geteuid().as_raw()) {
         return Ok(());
@@ -221,9 +239,12 @@ mod tests {
         let open = dir.path().join("open");
         std::fs::create_dir(&open).unwrap();
         std::os::unix::fs::chown(&open, None, None).unwrap();
-        std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        std::fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
         assert!(matches!(private_directory(&open), Err(PathError::Shared(_))));
         private_directory(&dir.path().join("new/below")).unwrap();
+        open_directory(&dir.path().join("door")).unwrap();
+        let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().mode() & 0o777;
+        assert_eq!((mode("new/below"), mode("door")), (0o700, 0o755));
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub async fn run(order: &Order, settings: &Settings) -> Result<Report, RebuildEr
         seats: rebuilt.seats.clone(),
         archives,
         verify: settings.archive.verify,
-        audit: audit(&found.instance, &rebuilt, found.archives.len()).await,
+        audit: audit(&found.instance, &rebuilt, found.archives.len()),
     };
     let aside = ledger::make_again(&path, &remains)?;
     tracing::info!(instance = %found.instance, "the ledger was made again");
@@ -209,16 +209,16 @@ async fn prove(archives: &Archives, claims: &[ArchiveClaim], at_once: bool) -> (
     (proven, doubts)
 }
 
-async fn audit(instance: &InstanceId, rebuilt: &Rebuilt, archives: usize) -> AuditEntry {
-    let actor = server::actor(rustix::process::geteuid().as_raw()).await;
-    AuditEntry {
-        unix_ms: clock::unix_ms(),
-        uid: actor.uid,
-        user: actor.name,
-        verb: "ledger rebuild".to_owned(),
-        target: instance.to_string(),
-        outcome: format!("{} seats, {archives} archives", rebuilt.seats.len()),
-    }
+fn audit(instance: &InstanceId, rebuilt: &Rebuilt, archives: usize) -> AuditEntry {
+    let actor = server::own();
+    let outcome = format!("{} seats, {archives} archives", rebuilt.seats.len());
+    AuditEntry::of(
+        &actor,
+        clock::unix_ms(),
+        "ledger rebuild",
+        instance.to_string(),
+        outcome,
+    )
 }
 
 fn summary(path: &Path, found: &Found, remains: &Remains, aside: Option<&Path>) -> String {

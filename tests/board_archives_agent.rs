@@ -140,7 +140,11 @@ fn a_rooms_work_is_exported_from_the_board_but_for_what_is_damaged() {
     board.shows("Archives of all rooms");
 
     fs::remove_dir_all(&target).unwrap();
-    let (_, stored) = lab.archived("r").into_iter().find(|(seat, _)| seat.contains("binh")).unwrap();
+    let (_, stored) = lab
+        .archived("r")
+        .into_iter()
+        .find(|(seat, _)| seat.contains("binh"))
+        .unwrap();
     fs::write(stored, "nothing of it").unwrap();
     export(&mut board);
     board.shows("1 of 2 students of room r");

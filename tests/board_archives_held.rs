@@ -55,6 +55,7 @@ async fn answer(mut fake: Fake) {
             Request::Ask {
                 query: Query::Archives { .. },
                 reply,
+                ..
             } => {
                 let rows = vec![row("bo"), row("an")];
                 let _ = reply.send(Answer::Archives { rows });

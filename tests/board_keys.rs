@@ -97,7 +97,7 @@ fn a_seat_without_a_container_has_nothing_to_kill() {
 
 #[test]
 fn enter_means_cancel_in_every_question() {
-    for key in ["K", "R", "F", "T", "E", "C"] {
+    for key in ["K", "R", "F", "T", "E", "H", "U", "C"] {
         for marks in ["", "   "] {
             let mut hands = Hands::seeing(twelve(), 80, 24);
             hands.keys(marks);
@@ -144,6 +144,31 @@ fn thaw_and_extend_can_mean_the_whole_room() {
     let minutes = 45;
     let extend = Command::ExtendRoom { room, student, minutes };
     assert_eq!(commands(hands.press(KeyCode::Enter)), [extend]);
+}
+
+#[test]
+fn seats_are_held_and_released_and_show_it() {
+    let mut all = twelve();
+    all.rooms[0].seats[0].held = true;
+    let mut hands = Hands::seeing(all, 140, 40);
+    let row = |hands: &Hands| {
+        hands
+            .screen()
+            .lines()
+            .find(|line| line.contains("▸ s01"))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(row(&hands).contains(" held "), "{}", row(&hands));
+    assert!(hands.screen().contains("U release") && !hands.screen().contains("H hold"));
+    let (room, student) = ("demo".parse().unwrap(), Some("s01".parse().unwrap()));
+    let released = Command::ReleaseRoom { room, student };
+    assert_eq!(commands(hands.keys("Uy")), [released]);
+    hands.press(KeyCode::Esc);
+    hands.keys("j");
+    assert!(hands.screen().contains("H hold") && !hands.screen().contains("U release"));
+    let (room, student) = ("demo".parse().unwrap(), Some("s02".parse().unwrap()));
+    assert_eq!(commands(hands.keys("Hy")), [Command::HoldRoom { room, student }]);
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use labtop::cli::Exit;
 use labtop::cli::attach::{AgentProgram, attach_or_start, find_at};
+use labtop::domain::role::RoleSettings;
 use labtop::paths::Paths;
 use labtop::wire::client::ConnectError;
-use labtop::wire::server;
+use labtop::wire::server::{self, Peers};
 use tokio_util::sync::CancellationToken;
 use wire_support::{Fake, instance, within};
 
@@ -32,8 +33,8 @@ fn serve(fake: &Fake, paths: &Paths) {
     let listener = server::bind(&paths.socket).unwrap();
     tokio::spawn(server::serve(
         listener,
-        fake.handle.clone(),
-        instance(),
+        Peers::new(RoleSettings::default()),
+        (fake.handle.clone(), instance()),
         CancellationToken::new(),
     ));
 }

@@ -329,7 +329,7 @@ async fn asked(arguments: &str, answer: Answer) -> (Query, Output) {
     let served = serve(&fake.handle);
     tokio::join!(
         async {
-            let Request::Ask { query, reply } = fake.request().await else {
+            let Request::Ask { query, reply, .. } = fake.request().await else {
                 panic!("a question")
             };
             reply.send(answer).unwrap();
@@ -428,6 +428,7 @@ async fn a_log_goes_untouched_into_a_pipe() {
             tail,
             follow,
             reply,
+            ..
         } = fake.request().await
         else {
             panic!("a log")

@@ -52,7 +52,6 @@ const BAD: &[(&str, &str)] = &[
     ("[[templates]]\nimage='x'", "line 1: templates = "),
     ("[ui]\ntheme = 'dark'", "line 2: ui.theme = 'dark': not in this version of labtop"),
     ("[guard.g]\n", "guard: not in this version of labtop"),
-    ("[roles]\nadmin = []", "roles: not in this version of labtop"),
     ("[leases]\nurl = 'redis://x'", "leases.url = 'redis://x': not in this version of labtop"),
     ("[leases]\nstore = 'redis'", "leases.store = 'redis': not in this version of labtop"),
     ("[leases]\nstore = 'etcd'", "leases.store = 'etcd': must be \"embedded\""),

@@ -74,6 +74,7 @@ fn seat(id: SeatId, session: u64) -> SeatRecord {
         made: false,
         deadline_unix_ms: 1_790_000_000_000 + session,
         discard_by: None,
+        held: session.is_multiple_of(2),
         restore: session
             .is_multiple_of(2)
             .then(|| "20261124T034512Z-0000000a".parse().unwrap()),
@@ -122,11 +123,18 @@ fn closing(id: &SeatId, epoch: u64) -> Closing {
     }
 }
 
+/// The moments in the audit trail.
+async fn times(ledger: &Ledger) -> Vec<u64> {
+    let rows = ledger.audit(None, 0, usize::MAX).await.unwrap();
+    rows.iter().map(|row| row.entry.unix_ms).collect()
+}
+
 fn audit(n: u64) -> AuditEntry {
     AuditEntry {
         unix_ms: n,
         uid: u32::MAX,
         user: "root".into(),
+        origin: Some("192.0.2.7".into()),
         verb: "seat kill".into(),
         target: format!("a/s{n}"),
         outcome: "done: it's \"over\"\u{1b}".into(),
@@ -180,6 +188,7 @@ impl Model {
             Change::EndSeat(id) => drop(self.seats.remove(&id)),
             Change::Audit(entry) => self.audit.push(entry),
             Change::SetMade(seats) => self.each(&seats, |seat| seat.made = true),
+            Change::SetHeld(seats, held) => self.each(&seats, |seat| seat.held = held),
             Change::SetEngine(id) => self.engine = Some(id),
         }
     }
@@ -234,6 +243,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         any_seat().prop_map(Change::EndSeat),
         (0..100_u64).prop_map(|n| Change::Audit(audit(n))),
         prop::collection::vec(any_seat(), 0..3).prop_map(Change::SetMade),
+        (prop::collection::vec(any_seat(), 0..3), any::<bool>()).prop_map(|(seats, held)| Change::SetHeld(seats, held)),
         "[A-Z]{0,4}".prop_map(Change::SetEngine),
     ]
 }
@@ -264,7 +274,7 @@ proptest! {
         let (again, state, same) = Ledger::open(&path).unwrap();
         prop_assert_eq!(same, instance);
         prop_assert_eq!(state, model.state());
-        let rows = runtime.block_on(again.audit()).unwrap();
+        let rows = runtime.block_on(again.audit(None, 0, usize::MAX)).unwrap();
         prop_assert!(rows.iter().zip(1..).all(|(row, seq)| row.seq == seq));
         prop_assert_eq!(rows.into_iter().map(|row| row.entry).collect::<Vec<_>>(), model.audit);
         let listed = runtime.block_on(again.archives(None)).unwrap();
@@ -309,13 +319,7 @@ async fn a_failing_write_does_not_fail_its_neighbours() {
         let (n, result) = task.await.unwrap();
         assert_eq!(result.is_err(), n % 3 == 0, "{n}: {result:?}");
     }
-    let mut lines: Vec<u64> = ledger
-        .audit()
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| row.entry.unix_ms)
-        .collect();
+    let mut lines = times(&ledger).await;
     lines.sort_unstable();
     assert_eq!(lines, (0..100).filter(|n| n % 3 != 0).collect::<Vec<_>>());
 }
@@ -340,7 +344,7 @@ async fn the_last_handle_leaves_nothing_unwritten() {
         write.await.unwrap();
     }
     let (ledger, ..) = Ledger::open(&path).unwrap();
-    assert_eq!(ledger.audit().await.unwrap().len(), 50);
+    assert_eq!(ledger.audit(None, 0, usize::MAX).await.unwrap().len(), 50);
 }
 
 #[test]
@@ -395,10 +399,10 @@ async fn a_full_disk_fails_the_write_and_is_overcome() {
         fault.text.contains("full") && fault.hint.contains("Free space"),
         "{fault}"
     );
-    assert_eq!(ledger.audit().await.unwrap().len(), 1);
+    assert_eq!(ledger.audit(None, 0, usize::MAX).await.unwrap().len(), 1);
     std::fs::remove_file(ballast).unwrap();
     ledger.write(large()).await.unwrap();
-    assert_eq!(ledger.audit().await.unwrap().len(), 201);
+    assert_eq!(ledger.audit(None, 0, usize::MAX).await.unwrap().len(), 201);
     assert_eq!(ledger.integrity().await.unwrap(), "ok");
 }
 
@@ -415,8 +419,7 @@ fn every_acknowledged_write_survives_kill_9() {
         let path = dir.path().join(format!("ledger-{round}.db"));
         let acknowledged = killed_after(&path, 20 + 15 * round);
         let (ledger, ..) = Ledger::open(&path).unwrap();
-        let rows = Runtime::new().unwrap().block_on(ledger.audit()).unwrap();
-        let written: Vec<u64> = rows.iter().map(|row| row.entry.unix_ms).collect();
+        let written = Runtime::new().unwrap().block_on(times(&ledger));
         assert!(
             acknowledged.iter().all(|n| written.contains(n)),
             "{acknowledged:?} {written:?}"
@@ -489,12 +492,6 @@ async fn writes_are_made_in_the_order_in_which_they_were_begun() {
     for write in begun.into_iter().rev() {
         write.done().await.unwrap();
     }
-    let times: Vec<u64> = ledger
-        .audit()
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| row.entry.unix_ms)
-        .collect();
+    let times = times(&ledger).await;
     assert_eq!(times, (0..3_000).collect::<Vec<_>>());
 }

@@ -1,7 +1,8 @@
 //! The board in a pseudo-terminal, timed from the start of its process.
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::cell::RefCell;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ use crate::lab::{LABTOP, Lab};
 
 const COLS: u16 = 160;
 const ROWS: u16 = 48;
+/// What it says while no agent answers.
+const LOST: &str = "The agent does not answer";
 /// A screen that does not come within this never comes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -22,6 +25,7 @@ pub struct Board {
     child: Box<dyn Child + Send + Sync>,
     bytes: Receiver<Vec<u8>>,
     parser: RefCell<vt100::Parser>,
+    keys: Box<dyn Write + Send>,
     _master: Box<dyn MasterPty + Send>,
 }
 
@@ -58,6 +62,7 @@ impl Board {
             child,
             bytes,
             parser: RefCell::new(parser),
+            keys: pair.master.take_writer().unwrap(),
             _master: pair.master,
         }
     }
@@ -70,6 +75,29 @@ impl Board {
     /// Time until every row on the screen shows its figures.
     pub fn until_figures(&self) -> Duration {
         self.until(|screen| seat_rows(screen).count() >= 30 && seat_rows(screen).all(has_figures))
+    }
+
+    /// Moves the cursor down or up; the time until the screen shows it.
+    pub fn moves(&mut self, down: bool) -> Duration {
+        let row = |screen: &str| screen.lines().position(|line| line.contains('▸'));
+        let before = row(&self.parser.borrow().screen().contents());
+        let pressed = Instant::now();
+        self.keys.write_all(if down { b"j" } else { b"k" }).unwrap();
+        self.keys.flush().unwrap();
+        self.until(|screen| row(screen) != before);
+        pressed.elapsed()
+    }
+
+    /// Waits until it says that its agent is gone.
+    pub fn until_lost(&self) {
+        self.until(|screen| screen.contains(LOST));
+    }
+
+    /// Waits until it has an agent again that has seen the seats.
+    pub fn until_found(&self) {
+        self.until(|screen| {
+            !screen.contains(LOST) && seat_rows(screen).filter(|row| row.contains("Ready")).count() >= 30
+        });
     }
 
     /// Peak memory of its process, KiB.

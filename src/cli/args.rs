@@ -103,6 +103,8 @@ pub enum ClientVerb {
         #[command(subcommand)]
         verb: ArchiveVerb,
     },
+    /// Who did what, when and from where; oldest first.
+    Audit(AuditArgs),
     /// Check the installation and say what is missing.
     Doctor {
         /// An array of checks as JSON.
@@ -189,6 +191,21 @@ pub struct RebuildArgs {
     /// Ask nothing.
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// `labtop audit`.
+#[derive(Debug, Clone, Args)]
+pub struct AuditArgs {
+    /// Only what was done to this room.
+    #[arg(long, conflicts_with = "verify")]
+    pub room: Option<RoomName>,
+    /// Say whether every record is as it was written, and the hash of the last one: noted elsewhere, it tells later
+    /// whether any is gone.
+    #[arg(long)]
+    pub verify: bool,
+    /// An array of records as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `labtop archive …`.
@@ -312,6 +329,10 @@ pub enum RoomVerb {
     Freeze(ScopeArgs),
     /// Let frozen programs run again.
     Thaw(ScopeArgs),
+    /// Exempt a room, or one student, from the end of the lease until `room release`.
+    Hold(ScopeArgs),
+    /// Let leases of held seats end again; one that is over is announced first.
+    Release(ScopeArgs),
     /// Save the workspaces of a room, or of one student, now; they go on meanwhile.
     Snapshot(ScopeArgs),
 }

@@ -110,6 +110,11 @@ pub async fn into_dir(
                 tell(Told::Taken(row, &made));
             }
             Ok(None) => break,
+            Err(problem) if problem.exit == Exit::Refused => {
+                // It holds nothing; whoever may not have the work is left nothing to take away.
+                let _ = std::fs::remove_dir(out);
+                return Err(problem);
+            }
             Err(problem) => {
                 all.failed += 1;
                 tell(Told::Remark(format!("{}: {}", row.student, problem.text)));

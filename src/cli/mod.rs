@@ -6,6 +6,7 @@
 mod archive;
 mod args;
 pub mod attach;
+mod audit;
 mod backup;
 mod clean;
 mod exit;
@@ -25,8 +26,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub use args::{
-    AgentArgs, ArchiveVerb, BackupArgs, Cli, ClientVerb, CloseArgs, ConfigVerb, DemoArgs, ExtendArgs, LedgerVerb,
-    LogsArgs, OpenArgs, RebuildArgs, RoomVerb, SeatVerb, Verb,
+    AgentArgs, ArchiveVerb, AuditArgs, BackupArgs, Cli, ClientVerb, CloseArgs, ConfigVerb, DemoArgs, ExtendArgs,
+    LedgerVerb, LogsArgs, OpenArgs, RebuildArgs, RoomVerb, SeatVerb, Verb,
 };
 pub use backup::backup;
 pub use clean::{Cleaner, visible};

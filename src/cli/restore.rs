@@ -48,8 +48,7 @@ impl Pace {
     /// Rate and time left, for people.
     #[must_use]
     pub fn words(&self) -> String {
-        let per_second = u128::from(self.bytes) * 1000 / u128::from(self.elapsed_ms.max(1));
-        let rate = format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)));
+        let rate = format!("{}/s", bytes(pace::per_second(self.bytes, self.elapsed_ms)));
         let left = self.total.map(|total| total.saturating_sub(self.bytes));
         let left = left.and_then(|left| pace::seconds_left(self.bytes, left, self.elapsed_ms));
         left.map_or_else(|| rate.clone(), |left| format!("{rate}, {}", pace::about(left)))

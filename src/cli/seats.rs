@@ -35,6 +35,7 @@ struct SeatRow<'a> {
     archive_id: Option<&'a ArchiveId>,
     fault: Option<&'a Fault>,
     oom_kills: u32,
+    held: bool,
 }
 
 impl<'a> From<&'a SeatView> for SeatRow<'a> {
@@ -53,6 +54,7 @@ impl<'a> From<&'a SeatView> for SeatRow<'a> {
             archive_id: seat.archive_id.as_ref(),
             fault: seat.fault.as_ref(),
             oom_kills: seat.oom_kills,
+            held: seat.held,
         }
     }
 }
@@ -174,7 +176,11 @@ fn seat_cells(seat: &SeatView) -> Vec<String> {
         known(seat.memory_bytes.map(bytes)),
         known(seat.memory_limit_bytes.map(bytes)),
         known(seat.pids.map(|count| count.to_string())),
-        known(seat.lease_seconds_left.map(seconds)),
+        if seat.held {
+            "held".to_owned()
+        } else {
+            known(seat.lease_seconds_left.map(seconds))
+        },
         seat.route.clone(),
         note(seat),
     ]

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::{ArchiveVerb, ClientVerb, CloseArgs, OpenArgs, RestoreArgs, RoomVerb, ScopeArgs, SeatVerb};
 use super::attach::{attach, find};
 use super::exit::{Exit, Problem, complain};
-use super::{archive, export, list, logs, outcome, restore, seats, shell};
+use super::{archive, audit, export, list, logs, outcome, restore, seats, shell};
 use crate::domain::command::Command;
 use crate::domain::ids::RoomName;
 
@@ -17,6 +17,7 @@ pub async fn run(verb: ClientVerb, config: Option<&Path>) -> Result<Exit, Proble
         ClientVerb::Seat { verb } => seat(verb, config).await,
         ClientVerb::Ls { room, json } => seats::ls(&find().await?, room.as_ref(), json).await,
         ClientVerb::Archive { verb } => archive(verb, config).await,
+        ClientVerb::Audit(args) => audit::audit(&find().await?, args).await,
         ClientVerb::Doctor { json } => list::checks(&attach(config).await?, json).await,
     }
 }
@@ -62,6 +63,8 @@ async fn room(verb: RoomVerb, config: Option<&Path>) -> Result<Exit, Problem> {
         },
         RoomVerb::Freeze(ScopeArgs { room, student, .. }) => Command::FreezeRoom { room, student },
         RoomVerb::Thaw(ScopeArgs { room, student, .. }) => Command::ThawRoom { room, student },
+        RoomVerb::Hold(ScopeArgs { room, student, .. }) => Command::HoldRoom { room, student },
+        RoomVerb::Release(ScopeArgs { room, student, .. }) => Command::ReleaseRoom { room, student },
         RoomVerb::Snapshot(ScopeArgs { room, student, .. }) => Command::SnapshotRoom { room, student },
     };
     outcome::run(&attach(config).await?, command).await

@@ -7,16 +7,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::domain::ids::TemplateName;
+use crate::domain::policy::{LEASE_MINUTES_MAX, WARN_MINUTES};
 use crate::domain::settings::{
-    AgentSettings, DockerSettings, LimitSettings, MetricsPlace, Probe, RouteAuth, RoutingSettings, Settings, UiSettings,
+    AgentSettings, DockerSettings, LeaseSettings, LimitSettings, MetricsPlace, Probe, RouteAuth, RoutingSettings, Settings,
+    UiSettings,
 };
 use crate::domain::template::Template;
 
 use super::raw::{Document, LATER, Section};
-use super::{Loaded, Mistakes, Surroundings, archive, docker, network, templates, units};
+use super::{Loaded, Mistakes, Surroundings, archive, docker, network, roles, templates, units};
 
 /// Tables and keys of the design that come with later versions.
-const LATER_SECTIONS: [&str; 3] = ["guard", "roles", "rooms"];
+const LATER_SECTIONS: [&str; 1] = ["guard"];
 /// The template that is taken when none is named anywhere.
 const DEFAULT_TEMPLATE: &str = "node";
 /// Where the gateway will listen unless told otherwise.
@@ -33,6 +35,8 @@ const GRACE: u32 = 90;
 const GRACE_MAX: u32 = 3_600;
 /// The word for "nowhere", where a path may stand.
 pub(super) const NOWHERE: &str = "none";
+/// Most marks before the end of a lease.
+const MARKS_MAX: usize = 8;
 /// Most of either: beyond it the engine only queues.
 const IN_FLIGHT_MAX: u32 = 256;
 
@@ -43,12 +47,13 @@ pub(super) fn check(source: Option<&Path>, text: &str, around: &Surroundings<'_>
     let mut warnings = Vec::new();
     let all = templates::read(&root, &mut warnings);
     let engine = docker::read(&root.table("docker"), around.env);
-    leases(&root.table("leases"));
     let settings = Settings {
         default_template: default_template(&root, &all.templates),
         archive: archive::read(&root.table("archive"), around.state_dir),
         network: network::read(&root.table("network")),
         routing: routing(&root, &engine.settings, &mut warnings),
+        leases: leases(&root.table("leases")),
+        roles: roles::read(&root),
         limits: limits(&root.table("limits")),
         agent: agent(&root.table("agent")),
         ui: ui(&root.table("ui")),
@@ -97,9 +102,31 @@ fn default_template(root: &Section<'_>, templates: &BTreeMap<TemplateName, Templ
     named.unwrap_or_else(|| templates::built_in_name(DEFAULT_TEMPLATE))
 }
 
-fn leases(section: &Section<'_>) {
+fn leases(section: &Section<'_>) -> LeaseSettings {
     section.read("store", |text: String| one_of(&text, &[("embedded", ())], &["redis"]));
+    let warn_minutes = section.read("warn_minutes", marks);
     section.end(&["url", "prefix", "tls"]);
+    LeaseSettings {
+        warn_minutes: warn_minutes.unwrap_or_else(|| WARN_MINUTES.to_vec()),
+    }
+}
+
+/// Marks before the end of a lease, the most minutes first.
+fn marks(minutes: Vec<i64>) -> Result<Vec<u32>, String> {
+    let rule = || format!("must be at most {MARKS_MAX} numbers of minutes from 2 to {LEASE_MINUTES_MAX}");
+    let good = |minutes: i64| {
+        u32::try_from(minutes)
+            .ok()
+            .filter(|m| (2..=LEASE_MINUTES_MAX).contains(m))
+    };
+    let mut marks: Vec<u32> = minutes.into_iter().map(good).collect::<Option<_>>().ok_or_else(rule)?;
+    marks.sort_unstable_by_key(|minutes| std::cmp::Reverse(*minutes));
+    marks.dedup();
+    if marks.len() > MARKS_MAX {
+        Err(rule())
+    } else {
+        Ok(marks)
+    }
 }
 
 /// Holds a text to being an absolute path.

@@ -10,6 +10,7 @@ mod locate;
 mod network;
 mod print;
 mod raw;
+mod roles;
 mod templates;
 mod units;
 mod value;

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use crate::domain::ids::TemplateName;
 use crate::domain::proof::VerifyMode;
+use crate::domain::role::{Member, Narrowed, RoleSettings};
 use crate::domain::settings::{
     AgentSettings, ArchiveSettings, DockerSettings, LimitSettings, MetricsPlace, Probe, RouteAuth, S3Settings,
     Settings, StoreSettings, UiSettings,
@@ -26,7 +27,7 @@ use super::{Loaded, units};
 struct General<'a> {
     default_template: &'a TemplateName,
     docker: &'a DockerSettings,
-    leases: Store,
+    leases: Leases<'a>,
     archive: Archive<'a>,
     network: Network,
     routing: Routing,
@@ -34,11 +35,40 @@ struct General<'a> {
     limits: LimitSettings,
     agent: Agent<'a>,
     ui: UiSettings,
+    roles: Roles<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rooms: BTreeMap<&'a str, RoomRoles<'a>>,
 }
 
 #[derive(Serialize)]
-struct Store {
+struct Roles<'a> {
+    admin: &'a [Member],
+    proctor: &'a [Member],
+    viewer: &'a [Member],
+    gateway: &'a [Member],
+}
+
+#[derive(Serialize)]
+struct RoomRoles<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proctor: Option<&'a [Member]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    viewer: Option<&'a [Member]>,
+}
+
+fn room_roles(roles: &RoleSettings) -> BTreeMap<&str, RoomRoles<'_>> {
+    fn keys(narrowed: &Narrowed) -> (&str, RoomRoles<'_>) {
+        let Narrowed { rooms, proctor, viewer } = narrowed;
+        let (proctor, viewer) = (proctor.as_deref(), viewer.as_deref());
+        (rooms.as_str(), RoomRoles { proctor, viewer })
+    }
+    roles.rooms.iter().map(keys).collect()
+}
+
+#[derive(Serialize)]
+struct Leases<'a> {
     store: &'static str,
+    warn_minutes: &'a [u32],
 }
 
 #[derive(Serialize)]
@@ -172,7 +202,10 @@ fn general(settings: &Settings) -> General<'_> {
     General {
         default_template: &settings.default_template,
         docker: &settings.docker,
-        leases: Store { store: "embedded" },
+        leases: Leases {
+            store: "embedded",
+            warn_minutes: &settings.leases.warn_minutes,
+        },
         archive: archive(&settings.archive),
         network: Network {
             pool: format!("{}/{}", network.pool, network.pool_prefix),
@@ -189,6 +222,13 @@ fn general(settings: &Settings) -> General<'_> {
         limits: settings.limits,
         agent: agent(&settings.agent),
         ui: settings.ui,
+        roles: Roles {
+            admin: &settings.roles.admin,
+            proctor: &settings.roles.proctor,
+            viewer: &settings.roles.viewer,
+            gateway: &settings.roles.gateway,
+        },
+        rooms: room_roles(&settings.roles),
     }
 }
 

@@ -56,6 +56,16 @@ impl FromToml for Vec<String> {
     }
 }
 
+impl FromToml for Vec<i64> {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        match value {
+            DeValue::Array(items) => items.iter().map(|item| i64::from_toml(item.get_ref())).collect(),
+            other => Err(expected("a list of whole numbers, such as [15, 5]", other)),
+        }
+        .map_err(|rule| rule.replace("must be a whole number,", "each must be a whole number,"))
+    }
+}
+
 impl FromToml for Scalar {
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
         match value {

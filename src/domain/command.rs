@@ -1,11 +1,17 @@
 //! What a person asks of the agent, and the answers: the vocabulary of the wire.
 
+mod query;
+
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, Refusal};
 use super::ids::{ArchiveId, ContainerId, RoomName, SeatId, StudentId, TemplateName};
-use super::proof::VerifyMode;
 use super::role::Role;
+
+pub use query::{
+    Answer, ArchiveKind, ArchiveRow, AuditChain, AuditRow, BACKUP_NEEDS, BACKUP_VERB, Check, CheckState, ENGINE_CHECK,
+    Excerpt, LOGS_NEEDS, LOGS_VERB, Query, SHELL_NEEDS, SHELL_VERB,
+};
 
 /// Who is to sit in a room that opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +72,20 @@ pub enum Command {
         /// Only this student.
         student: Option<StudentId>,
     },
+    /// Exempts seats from the end of their leases until they are released.
+    HoldRoom {
+        /// Which room.
+        room: RoomName,
+        /// Only this student.
+        student: Option<StudentId>,
+    },
+    /// Lets the leases of held seats count again.
+    ReleaseRoom {
+        /// Which room.
+        room: RoomName,
+        /// Only this student.
+        student: Option<StudentId>,
+    },
     /// Saves the workspaces of seats that go on, now instead of when it is their time.
     SnapshotRoom {
         /// Which room.
@@ -110,6 +130,28 @@ impl Command {
         }
     }
 
+    /// The room that it is about.
+    #[must_use]
+    pub fn room(&self) -> &RoomName {
+        match self {
+            Self::OpenRoom { room, .. }
+            | Self::CloseRoom { room, .. }
+            | Self::ExtendRoom { room, .. }
+            | Self::FreezeRoom { room, .. }
+            | Self::ThawRoom { room, .. }
+            | Self::HoldRoom { room, .. }
+            | Self::ReleaseRoom { room, .. }
+            | Self::SnapshotRoom { room, .. } => room,
+            Self::RestoreSeat { seat, .. } | Self::KillSeat { seat, .. } | Self::RestartSeat { seat, .. } => &seat.room,
+        }
+    }
+
+    /// Whether it only checks and tells.
+    #[must_use]
+    pub fn is_dry(&self) -> bool {
+        matches!(self, Self::OpenRoom { dry_run: true, .. })
+    }
+
     /// The verb as the command line and the audit trail write it.
     #[must_use]
     pub fn verb(&self) -> &'static str {
@@ -120,6 +162,8 @@ impl Command {
             Self::ExtendRoom { .. } => "room extend",
             Self::FreezeRoom { .. } => "room freeze",
             Self::ThawRoom { .. } => "room thaw",
+            Self::HoldRoom { .. } => "room hold",
+            Self::ReleaseRoom { .. } => "room release",
             Self::SnapshotRoom { .. } => "room snapshot",
             Self::RestoreSeat { .. } => "archive restore",
             Self::KillSeat { .. } => "seat kill",
@@ -135,6 +179,8 @@ impl Command {
             Self::ExtendRoom { room, student, .. }
             | Self::FreezeRoom { room, student }
             | Self::ThawRoom { room, student }
+            | Self::HoldRoom { room, student }
+            | Self::ReleaseRoom { room, student }
             | Self::SnapshotRoom { room, student } => match student {
                 Some(student) => format!("{room}/{student}"),
                 None => room.to_string(),
@@ -222,232 +268,5 @@ impl From<Refusal> for Outcome {
 impl From<Fault> for Outcome {
     fn from(fault: Fault) -> Self {
         Self::Failed { fault }
-    }
-}
-
-/// A question that changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "query", rename_all = "snake_case")]
-pub enum Query {
-    /// The archives, of one room or all.
-    Archives {
-        /// Only this room's.
-        room: Option<RoomName>,
-    },
-    /// The processes of a seat.
-    Top {
-        /// Which.
-        seat: SeatId,
-    },
-    /// Reads a stored archive back and compares it; what is found is recorded.
-    VerifyArchive {
-        /// Which.
-        id: ArchiveId,
-    },
-    /// The health of the installation.
-    Doctor,
-}
-
-/// The verb that takes a copy of the ledger, as the command line and the audit trail write it.
-pub const BACKUP_VERB: &str = "ledger backup";
-/// The least role that may take one: it tells of everybody.
-pub const BACKUP_NEEDS: Role = Role::Admin;
-
-/// What of a stored archive is read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Excerpt {
-    /// All of the work, as a tar stream, to be restored.
-    Work,
-    /// The same, to be marked.
-    Export,
-    /// Its manifest.
-    Manifest,
-    /// What the seat printed.
-    Log,
-    /// The content of one file, named as in the manifest.
-    File {
-        /// Its path.
-        path: String,
-    },
-}
-
-impl Excerpt {
-    /// The least role that may read it.
-    #[must_use]
-    pub fn needs(&self) -> Role {
-        match self {
-            Self::Work | Self::Export => Role::Admin,
-            Self::Manifest | Self::Log | Self::File { .. } => Role::Proctor,
-        }
-    }
-
-    /// The verb as the command line and the audit trail write it.
-    #[must_use]
-    pub fn verb(&self) -> &'static str {
-        match self {
-            Self::Work => "archive restore",
-            Self::Export => "archive export",
-            Self::Manifest | Self::Log | Self::File { .. } => "archive show",
-        }
-    }
-}
-
-/// The answer to a question.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
-pub enum Answer {
-    /// The archives, oldest first.
-    Archives {
-        /// One row each.
-        rows: Vec<ArchiveRow>,
-    },
-    /// Processes.
-    Top {
-        /// Column titles.
-        titles: Vec<String>,
-        /// One row a process; hostile text.
-        rows: Vec<Vec<String>>,
-    },
-    /// An archive is as it was sent.
-    Verified {
-        /// How thoroughly that was looked at.
-        mode: VerifyMode,
-    },
-    /// What was checked.
-    Doctor {
-        /// One line a check.
-        checks: Vec<Check>,
-    },
-    /// It was not accepted.
-    Refused {
-        /// Why.
-        refusal: Refusal,
-    },
-    /// It failed.
-    Failed {
-        /// Why.
-        fault: Fault,
-    },
-}
-
-/// What an archive was taken of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ArchiveKind {
-    /// A seat that was still.
-    #[default]
-    Archive,
-    /// The workspace of one that went on.
-    Snapshot,
-}
-
-impl ArchiveKind {
-    /// The word for people.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Archive => "archive",
-            Self::Snapshot => "snapshot",
-        }
-    }
-}
-
-/// One archive, as `archive ls` lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArchiveRow {
-    /// Its id.
-    pub id: ArchiveId,
-    /// The room it came from.
-    pub room: RoomName,
-    /// Whose work it is.
-    pub student: StudentId,
-    /// When it was taken, RFC 3339 in UTC.
-    pub created: String,
-    /// Stored size, bytes.
-    pub bytes: u64,
-    /// SHA-256 of the stored bytes.
-    pub digest: String,
-    /// Whether it was read back and found equal.
-    pub verified: bool,
-    /// Object key below the store's root.
-    pub key: String,
-    /// Files, directories and links in it.
-    #[serde(default)]
-    pub entries: u64,
-    /// Things that were left out, each named in its manifest.
-    #[serde(default)]
-    pub left_out: u64,
-    /// Files that changed while they were read.
-    #[serde(default)]
-    pub torn: u64,
-    /// How it was proven.
-    #[serde(default)]
-    pub verify: VerifyMode,
-    /// What it was taken of.
-    #[serde(default)]
-    pub kind: ArchiveKind,
-    /// Which opening of the room.
-    #[serde(default)]
-    pub session: u64,
-}
-
-/// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckState {
-    /// As it should be.
-    Ok,
-    /// Works, but somebody should look.
-    Warn,
-    /// Does not work.
-    Fail,
-}
-
-/// The name of the check whether the engine answers.
-pub const ENGINE_CHECK: &str = "engine";
-
-/// One line of the doctor's report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// What was looked at.
-    pub name: String,
-    /// How it came out.
-    pub state: CheckState,
-    /// What was found.
-    pub text: String,
-    /// What to do; empty when nothing is.
-    pub hint: String,
-}
-
-impl Check {
-    /// As it should be.
-    pub fn ok(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            state: CheckState::Ok,
-            text: text.into(),
-            hint: String::new(),
-        }
-    }
-
-    /// Works, but somebody should look.
-    pub fn warn(name: impl Into<String>, text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            state: CheckState::Warn,
-            text: text.into(),
-            hint: hint.into(),
-        }
-    }
-
-    /// Does not work.
-    pub fn fail(name: impl Into<String>, text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            state: CheckState::Fail,
-            text: text.into(),
-            hint: hint.into(),
-        }
     }
 }

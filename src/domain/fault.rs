@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::role::Role;
+use super::ids::RoomName;
+use super::role::{Actor, Role};
 
 /// What failed, so that code can decide what to do; people read the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,8 +160,18 @@ impl Refusal {
     }
 
     /// The role does not permit the verb.
-    pub fn role(user: &str, verb: &str, role: Role) -> Self {
-        let text = format!("{user} may not `{verb}`: the role {role:?} does not permit it");
+    pub fn role(actor: &Actor, verb: &str, needs: Role, room: Option<&RoomName>) -> Self {
+        let has = match actor.rights.role(room) {
+            Some(role) => role.one(),
+            None => "nobody",
+        };
+        let (name, takes) = (&actor.name, needs.one());
+        let text = match room {
+            Some(room) => {
+                format!("{name} may not `{verb}` in room {room}: it takes {takes}, and {name} is {has} there")
+            }
+            None => format!("{name} may not `{verb}`: it takes {takes}, and {name} is {has}"),
+        };
         Self::new(RefusalCode::Role, text)
     }
 

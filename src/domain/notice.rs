@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::RoomName;
+use super::role::Rights;
+
 /// How much a notice matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,30 +24,47 @@ pub struct Notice {
     pub level: Level,
     /// Names the thing, the cause and the next step.
     pub text: String,
+    /// The room that it is about, when it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomName>,
 }
 
 impl Notice {
+    fn new(level: Level, text: String) -> Self {
+        Self {
+            level,
+            text,
+            room: None,
+        }
+    }
+
     /// Good to know.
     pub fn info(text: impl Into<String>) -> Self {
-        Self {
-            level: Level::Info,
-            text: text.into(),
-        }
+        Self::new(Level::Info, text.into())
     }
 
     /// Somebody should look.
     pub fn warning(text: impl Into<String>) -> Self {
-        Self {
-            level: Level::Warning,
-            text: text.into(),
-        }
+        Self::new(Level::Warning, text.into())
     }
 
     /// Something failed.
     pub fn error(text: impl Into<String>) -> Self {
+        Self::new(Level::Error, text.into())
+    }
+
+    /// The same, for those who see that room.
+    #[must_use]
+    pub fn about(self, room: &RoomName) -> Self {
         Self {
-            level: Level::Error,
-            text: text.into(),
+            room: Some(room.clone()),
+            ..self
         }
+    }
+
+    /// Whether somebody with these rights is told.
+    #[must_use]
+    pub fn seen_by(&self, rights: &Rights) -> bool {
+        self.room.as_ref().is_none_or(|room| rights.sees(room))
     }
 }

@@ -151,6 +151,7 @@ mod tests {
             route: String::new(),
             deadline_unix_ms: 0,
             discard_by: None,
+            held: false,
             restore: None,
             closing: Closing::default(),
         }

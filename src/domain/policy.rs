@@ -20,6 +20,11 @@ pub const ATTEMPTS_BEFORE_TOLD: u32 = 3;
 pub const STABLE_AFTER_MS: u64 = 60_000;
 /// How long a lease's end is announced before it takes effect, also after a start of the agent or a jump of the clock.
 pub const LEASE_WARNING_MS: u64 = 60_000;
+/// A difference between the advance of the wall clock and of the monotonic one that is no slewing: somebody, or the
+/// network's time, set it, or the host slept.
+pub const CLOCK_JUMP_MS: u64 = 5_000;
+/// Minutes before the end of a lease at which it is announced, unless the configuration says otherwise.
+pub const WARN_MINUTES: [u32; 2] = [15, 5];
 /// How often at most one seat's programs that the kernel killed for memory are told of and audited; all are counted.
 pub const OOM_TOLD_EVERY_MS: u64 = 60_000;
 /// How often everything is listed again, to find what no event told of.
@@ -45,6 +50,9 @@ fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+/// Refused commands of one user that the audit trail tells of in a minute.
+pub const REFUSALS_WRITTEN: u32 = 30;
 
 #[cfg(test)]
 mod tests {

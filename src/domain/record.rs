@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ArchiveId, RoomName, SeatId};
 use super::proof::{ArchiveClaim, Stillness, VerifyMode};
+use super::role::Actor;
 use super::template::Template;
 
 /// What a room should be.
@@ -79,12 +80,22 @@ pub struct SeatRecord {
     pub route: String,
     /// When its lease ends, Unix milliseconds.
     pub deadline_unix_ms: u64,
+    /// Whether the end of its lease means nothing until it is released.
+    pub held: bool,
     /// Who ordered its work to be given up, if anybody.
     pub discard_by: Option<String>,
     /// The archive that its workspace starts with; none for an empty one.
     pub restore: Option<ArchiveId>,
     /// How far its closing has come.
     pub closing: Closing,
+}
+
+impl SeatRecord {
+    /// Whether the end of its lease means anything.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.wanted < Wanted::Gone && !self.held
+    }
 }
 
 /// One line of the audit trail.
@@ -96,12 +107,30 @@ pub struct AuditEntry {
     pub uid: u32,
     /// Login name of who asked.
     pub user: String,
+    /// Where they came from over SSH, if that is known.
+    pub origin: Option<String>,
     /// What was asked.
     pub verb: String,
     /// On what.
     pub target: String,
     /// What came of it.
     pub outcome: String,
+}
+
+impl AuditEntry {
+    /// What somebody asked for, and what came of it.
+    #[must_use]
+    pub fn of(actor: &Actor, unix_ms: u64, verb: &str, target: String, outcome: impl Into<String>) -> Self {
+        Self {
+            unix_ms,
+            uid: actor.uid,
+            user: actor.name.clone(),
+            origin: actor.origin.clone(),
+            verb: verb.to_owned(),
+            target,
+            outcome: outcome.into(),
+        }
+    }
 }
 
 /// One change of the ledger. The changes of one write succeed or fail together; each is idempotent but the audit.
@@ -124,6 +153,8 @@ pub enum Change {
     SetMade(Vec<SeatId>),
     /// Sets the ends of leases.
     SetDeadlines(Vec<(SeatId, u64)>),
+    /// Sets whether the ends of their leases mean nothing.
+    SetHeld(Vec<SeatId>, bool),
     /// Sets how far a closing has come.
     SetClosing(SeatId, Closing),
     /// Adds a verified archive, with how it was proven.

@@ -251,6 +251,7 @@ fn seat(
         route,
         deadline_unix_ms: fallback.now_unix_ms + u64::from(room.template.minutes) * MINUTE_MS,
         discard_by: None,
+        held: false,
         restore: None,
         closing: Closing {
             // Two archives of one opening never claim the same freezing.

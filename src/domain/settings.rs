@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::ids::TemplateName;
 use super::proof::VerifyMode;
+use super::role::RoleSettings;
 use super::template::Template;
 
 /// Everything that the agent needs to know.
@@ -27,6 +28,10 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// How students reach seats.
     pub routing: RoutingSettings,
+    /// The ends of leases.
+    pub leases: LeaseSettings,
+    /// Who may do what.
+    pub roles: RoleSettings,
     /// Bounds.
     pub limits: LimitSettings,
     /// The agent's process.
@@ -54,6 +59,13 @@ pub struct TlsSettings {
     pub cert: PathBuf,
     /// The client's private key.
     pub key: PathBuf,
+}
+
+/// How leases end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeaseSettings {
+    /// Minutes before the end at which it is announced, the most first; a minute before it always is.
+    pub warn_minutes: Vec<u32>,
 }
 
 /// Where archives go and how they are made.

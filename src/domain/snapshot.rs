@@ -1,9 +1,12 @@
 //! What a screen shows: whole, latest-wins, plain data, with ages instead of instants.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::ids::{ArchiveId, ContainerId, InstanceId, RoomName, StudentId, TemplateName};
+use super::role::Rights;
 use super::seen::{EngineState, HostFigures};
 
 /// Where a seat is in its life.
@@ -94,6 +97,9 @@ pub struct SeatView {
     pub pids: Option<u32>,
     /// Seconds until the lease ends; 0 when it has.
     pub lease_seconds_left: Option<u64>,
+    /// Whether the end of its lease means nothing until it is released.
+    #[serde(default)]
+    pub held: bool,
     /// Path of its route.
     pub route: String,
     /// The verified archive of this closing.
@@ -124,6 +130,12 @@ pub struct RoomView {
     /// Seconds until a closing has ended, estimated from its seats that are done; none as long as too few are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closing_seconds_left: Option<u64>,
+    /// Bytes of work that a closing has archived.
+    #[serde(default)]
+    pub closing_bytes: u64,
+    /// Bytes a second of it.
+    #[serde(default)]
+    pub closing_rate: u64,
     /// Its seats, by student.
     pub seats: Vec<SeatView>,
     /// What keeps the whole room back.
@@ -153,5 +165,22 @@ impl Snapshot {
     /// All seats of all rooms.
     pub fn seats(&self) -> impl Iterator<Item = &SeatView> {
         self.rooms.iter().flat_map(|room| room.seats.iter())
+    }
+
+    /// What of it somebody with these rights sees.
+    #[must_use]
+    pub fn seen_by(&self, rights: &Rights) -> Cow<'_, Self> {
+        if self.rooms.iter().all(|room| rights.sees(&room.name)) {
+            return Cow::Borrowed(self);
+        }
+        let rooms = self.rooms.iter().filter(|room| rights.sees(&room.name));
+        Cow::Owned(Self {
+            rooms: rooms.cloned().collect(),
+            instance: self.instance.clone(),
+            clock: self.clock.clone(),
+            engine: self.engine.clone(),
+            templates: self.templates.clone(),
+            ..*self
+        })
     }
 }

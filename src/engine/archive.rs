@@ -12,6 +12,7 @@ use super::perform::{Tell, cancelled};
 use super::world::World;
 use crate::domain::effect::{ArchiveOrder, Yield};
 use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::pace;
 use crate::domain::proof::ArchiveClaim;
 use crate::domain::template::Selection;
 use crate::world::archive::Draft;
@@ -19,6 +20,8 @@ use crate::world::docker::{Parts, Work};
 
 /// How often it is told how far a reading is.
 const TELL_EVERY: Duration = Duration::from_millis(500);
+/// A reading that takes longer is worth finding out how much there is: most are over before.
+const SIZE_AFTER: Duration = Duration::from_secs(2);
 
 impl World {
     pub(super) async fn archive(&self, order: ArchiveOrder, tell: Tell) -> Result<Yield, Fault> {
@@ -66,12 +69,12 @@ impl World {
         let draft = draft(order)?;
         let progress = Arc::new(AtomicU64::new(0));
         let (to, supply) = mpsc::channel(1);
-        let log = work.log().await;
+        let (log, size) = (work.log().await, work.size(&order.selection));
         let put = self.archives.put(draft, log, supply, Arc::clone(&progress));
         let both = async { tokio::join!(put, work.supply(&order.selection, to)) };
         let (stored, supplied) = tokio::select! {
             both = both => both,
-            () = tell_progress(&progress, tell) => return Err(cancelled()),
+            () = tell_progress(&progress, size, tell) => return Err(cancelled()),
         };
         if let Err(fault) = supplied {
             tracing::warn!(%fault, "a carrier is left for the next list");
@@ -96,19 +99,25 @@ fn draft(order: &ArchiveOrder) -> Result<Draft, Fault> {
     })
 }
 
-/// Tells bytes and rate, for ever.
-async fn tell_progress(progress: &AtomicU64, tell: &Tell) {
+/// Tells bytes, rate and the time left, for ever.
+async fn tell_progress(progress: &AtomicU64, size: impl Future<Output = Option<u64>>, tell: &Tell) {
     let began = Instant::now();
     let mut ticks = tokio::time::interval(TELL_EVERY);
     ticks.tick().await;
+    let size = async {
+        tokio::time::sleep(SIZE_AFTER).await;
+        size.await
+    };
+    tokio::pin!(size);
+    let (mut total, mut asked) = (None, false);
     loop {
-        ticks.tick().await;
-        let bytes = progress.load(Ordering::Relaxed);
-        let rate = bytes as f64 / began.elapsed().as_secs_f64();
-        tell(format!(
-            "{} MiB read, {:.0} MiB/s",
-            bytes >> 20,
-            rate / f64::from(1 << 20)
-        ));
+        tokio::select! {
+            found = &mut size, if !asked => (total, asked) = (found, true),
+            _ = ticks.tick() => {
+                let bytes = progress.load(Ordering::Relaxed);
+                let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tell(pace::read(bytes, total, elapsed_ms));
+            }
+        }
     }
 }

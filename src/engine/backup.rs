@@ -9,7 +9,7 @@ use super::handle::LogStream;
 use super::stored::PIECES;
 use super::world::World;
 use crate::domain::command::{BACKUP_NEEDS, BACKUP_VERB};
-use crate::domain::fault::{Denial, Fault, FaultCode, Refusal};
+use crate::domain::fault::{Denial, Fault, FaultCode};
 use crate::domain::record::{AuditEntry, Change};
 use crate::domain::role::Actor;
 use crate::world::archive::Pour;
@@ -20,9 +20,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 impl World {
     /// Opens a copy of the ledger as a stream. It is written down first, so the copy tells of itself.
     pub(super) async fn open_backup(&self, actor: &Actor) -> Result<LogStream, Denial> {
-        if actor.role < BACKUP_NEEDS {
-            return Err(Refusal::role(&actor.name, BACKUP_VERB, actor.role).into());
-        }
+        actor.must(BACKUP_NEEDS, None, BACKUP_VERB)?;
         self.ledger.write(vec![taken(actor)]).await?;
         let copy = self.ledger.copy(self.archives.scratch()).await?;
         let (to, stream) = mpsc::channel(PIECES);
@@ -39,12 +37,6 @@ impl World {
 }
 
 fn taken(actor: &Actor) -> Change {
-    Change::Audit(AuditEntry {
-        unix_ms: clock::unix_ms(),
-        uid: actor.uid,
-        user: actor.name.clone(),
-        verb: BACKUP_VERB.to_owned(),
-        target: "ledger".to_owned(),
-        outcome: "accepted".to_owned(),
-    })
+    let entry = AuditEntry::of(actor, clock::unix_ms(), BACKUP_VERB, "ledger".to_owned(), "accepted");
+    Change::Audit(entry)
 }

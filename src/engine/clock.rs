@@ -66,6 +66,15 @@ fn millis(value: u128) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
 
+/// A moment for people and programs: RFC 3339 in UTC.
+#[must_use]
+pub fn rfc3339(unix_ms: u64) -> String {
+    let time = i64::try_from(unix_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(String::new, |time| time.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

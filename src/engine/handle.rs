@@ -48,6 +48,8 @@ pub enum Request {
     },
     /// Tell something.
     Ask {
+        /// Who asks.
+        actor: Actor,
         /// What.
         query: Query,
         /// Where the answer goes.
@@ -55,6 +57,8 @@ pub enum Request {
     },
     /// Read a log.
     Logs {
+        /// Who asks.
+        actor: Actor,
         /// Whose.
         seat: SeatId,
         /// How many of its last lines.
@@ -191,8 +195,8 @@ impl Handle {
     }
 
     /// Asks a question.
-    pub async fn ask(&self, query: Query) -> Answer {
-        self.call(|reply| Request::Ask { query, reply })
+    pub async fn ask(&self, actor: Actor, query: Query) -> Answer {
+        self.call(|reply| Request::Ask { actor, query, reply })
             .await
             .unwrap_or_else(|fault| Answer::Failed { fault })
     }
@@ -200,9 +204,10 @@ impl Handle {
     /// Opens a seat's log at its last `tail` lines.
     ///
     /// # Errors
-    /// When the seat or its container is not there, or the engine fails.
-    pub async fn logs(&self, seat: SeatId, tail: u32, follow: bool) -> Result<LogStream, Denial> {
+    /// When the role does not permit it, the seat or its container is not there, or the engine fails.
+    pub async fn logs(&self, actor: Actor, seat: SeatId, tail: u32, follow: bool) -> Result<LogStream, Denial> {
         self.call(|reply| Request::Logs {
+            actor,
             seat,
             tail,
             follow,

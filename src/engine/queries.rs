@@ -2,17 +2,23 @@
 
 use tokio::sync::oneshot;
 
-use super::doctor;
 use super::handle::{LogStream, Request, ShellSession};
 use super::run::Run;
 use super::world::World;
-use crate::domain::command::{Answer, Excerpt, Query};
+use super::{clock, doctor};
+use crate::domain::command::{
+    Answer, ArchiveRow, AuditRow, Excerpt, LOGS_NEEDS, LOGS_VERB, Query, SHELL_NEEDS, SHELL_VERB,
+};
 use crate::domain::control::Input;
 use crate::domain::fault::{Denial, Refusal};
-use crate::domain::ids::{ArchiveId, ContainerId, SeatId};
-use crate::domain::role::{Actor, Role};
+use crate::domain::ids::{ArchiveId, ContainerId, RoomName, SeatId};
+use crate::domain::role::Actor;
 use crate::domain::seen::RunState;
 use crate::domain::template::SeatUser;
+use crate::world::ledger;
+
+/// Records of the audit trail that are answered at once: far below the size of a frame.
+const AUDIT_PIECE: usize = 1_000;
 
 /// Answers what is not a command.
 pub(super) fn answer(run: &mut Run, request: Request) {
@@ -21,13 +27,14 @@ pub(super) fn answer(run: &mut Run, request: Request) {
         Request::Pulse { reply } => {
             let _ = reply.send(());
         }
-        Request::Ask { query, reply } => ask(run, query, reply),
+        Request::Ask { actor, query, reply } => ask(run, actor, query, reply),
         Request::Logs {
+            actor,
             seat,
             tail,
             follow,
             reply,
-        } => logs(run, &seat, (tail, follow), reply),
+        } => logs(run, &actor, &seat, (tail, follow), reply),
         Request::Fetch {
             actor,
             id,
@@ -50,18 +57,36 @@ pub(super) fn answer(run: &mut Run, request: Request) {
     }
 }
 
-fn ask(run: &Run, query: Query, reply: oneshot::Sender<Answer>) {
+/// Whether the role permits a question. What is about many rooms is answered for those that the person sees.
+fn permitted(actor: &Actor, query: &Query) -> Result<(), Refusal> {
+    match query.room() {
+        Some(room) => actor.must(query.needs(), Some(room), query.verb()),
+        None if actor.rights.best() >= Some(query.needs()) => Ok(()),
+        None => actor.must(query.needs(), None, query.verb()),
+    }
+}
+
+fn ask(run: &Run, actor: Actor, query: Query, reply: oneshot::Sender<Answer>) {
+    if let Err(refusal) = permitted(&actor, &query) {
+        let _ = reply.send(Answer::Refused { refusal });
+        return;
+    }
     let world = run.world.clone();
     let work = match query {
         Query::Archives { room } => tokio::spawn(async move {
             let rows = world.ledger.archives(room).await;
-            rows.map_or_else(|fault| Answer::Failed { fault }, |rows| Answer::Archives { rows })
+            rows.map_or_else(|fault| Answer::Failed { fault }, |rows| archives(&actor, rows))
+        }),
+        Query::Audit { room, after } => tokio::spawn(async move { audit(&world, &actor, room, after).await }),
+        Query::VerifyAudit => tokio::spawn(async move {
+            let chain = world.ledger.audit_chain().await;
+            chain.map_or_else(|fault| Answer::Failed { fault }, |chain| Answer::AuditChain { chain })
         }),
         Query::Top { seat } => match container(run, &seat) {
             Ok(id) => tokio::spawn(async move { top(&world, &id).await }),
             Err(refusal) => tokio::spawn(async move { Answer::Refused { refusal } }),
         },
-        Query::VerifyArchive { id } => tokio::spawn(async move { verify_archive(&world, id).await }),
+        Query::VerifyArchive { id } => tokio::spawn(async move { verify_archive(&world, &actor, id).await }),
         Query::Doctor => {
             let orphans = run.control.orphans().iter().cloned().collect();
             let strange = run.control.strange_engine().map(str::to_owned);
@@ -79,8 +104,51 @@ fn ask(run: &Run, query: Query, reply: oneshot::Sender<Answer>) {
     });
 }
 
-async fn verify_archive(world: &World, id: ArchiveId) -> Answer {
-    match Box::pin(world.check_archive(id)).await {
+fn archives(actor: &Actor, mut rows: Vec<ArchiveRow>) -> Answer {
+    rows.retain(|row| actor.rights.sees(&row.room));
+    Answer::Archives { rows }
+}
+
+/// Who sees every room reads the whole trail; others, what was done to rooms that they see.
+async fn audit(world: &World, actor: &Actor, room: Option<RoomName>, after: u64) -> Answer {
+    let piece = match world.ledger.audit(room, after, AUDIT_PIECE).await {
+        Ok(piece) => piece,
+        Err(fault) => return Answer::Failed { fault },
+    };
+    let next = (piece.len() == AUDIT_PIECE).then(|| piece.last().map_or(after, |row| row.seq));
+    let all = actor.rights.sees_all();
+    let sees = |target: &str| all || room_of(target).is_some_and(|room| actor.rights.sees(&room));
+    let rows = piece
+        .into_iter()
+        .filter(|row| sees(&row.entry.target))
+        .map(told)
+        .collect();
+    Answer::Audit { rows, next }
+}
+
+fn told(row: ledger::AuditRow) -> AuditRow {
+    let ledger::AuditRow { seq, entry, hash } = row;
+    AuditRow {
+        seq,
+        time: clock::rfc3339(entry.unix_ms),
+        uid: entry.uid,
+        user: entry.user,
+        origin: entry.origin,
+        verb: entry.verb,
+        target: entry.target,
+        outcome: entry.outcome,
+        hash,
+    }
+}
+
+/// The room that a record is about: its target is a room or a seat, or begins with one.
+fn room_of(target: &str) -> Option<RoomName> {
+    let first = target.split(['/', ' ']).next()?;
+    first.parse().ok()
+}
+
+async fn verify_archive(world: &World, actor: &Actor, id: ArchiveId) -> Answer {
+    match Box::pin(world.check_archive(actor, id)).await {
         Ok(mode) => Answer::Verified { mode },
         Err(Denial::Refused(refusal)) => Answer::Refused { refusal },
         Err(Denial::Failed(fault)) => Answer::Failed { fault },
@@ -88,19 +156,10 @@ async fn verify_archive(world: &World, id: ArchiveId) -> Answer {
 }
 
 fn fetch(run: &Run, actor: &Actor, id: ArchiveId, excerpt: Excerpt, reply: oneshot::Sender<Result<LogStream, Denial>>) {
-    let permitted = if actor.role < excerpt.needs() {
-        Err(Refusal::role(&actor.name, excerpt.verb(), actor.role))
-    } else {
-        Ok(())
-    };
     let actor = actor.clone();
     let world = run.world.clone();
     tokio::spawn(async move {
-        let stream = match permitted {
-            Ok(()) => Box::pin(world.open_archive(&actor, id, excerpt)).await,
-            Err(refusal) => Err(refusal.into()),
-        };
-        let _ = reply.send(stream);
+        let _ = reply.send(Box::pin(world.open_archive(&actor, id, excerpt)).await);
     });
 }
 
@@ -111,8 +170,15 @@ async fn top(world: &World, id: &ContainerId) -> Answer {
     }
 }
 
-fn logs(run: &Run, seat: &SeatId, (tail, follow): (u32, bool), reply: oneshot::Sender<Result<LogStream, Denial>>) {
-    let found = container(run, seat);
+fn logs(
+    run: &Run,
+    actor: &Actor,
+    seat: &SeatId,
+    (tail, follow): (u32, bool),
+    reply: oneshot::Sender<Result<LogStream, Denial>>,
+) {
+    let permitted = actor.must(LOGS_NEEDS, Some(&seat.room), LOGS_VERB);
+    let found = permitted.and_then(|()| container(run, seat));
     let world = run.world.clone();
     tokio::spawn(async move {
         let stream = match found {
@@ -148,9 +214,7 @@ fn shell(
 }
 
 fn shell_target(run: &Run, actor: &Actor, seat: &SeatId) -> Result<(ContainerId, SeatUser, String), Refusal> {
-    if actor.role < Role::Proctor {
-        return Err(Refusal::role(&actor.name, "seat shell", actor.role));
-    }
+    actor.must(SHELL_NEEDS, Some(&seat.room), SHELL_VERB)?;
     let id = container(run, seat)?;
     let state = run.control.container(seat).map(|c| c.state);
     if state != Some(RunState::Running) {

@@ -6,14 +6,14 @@ use super::clock;
 use super::handle::LogStream;
 use super::perform::cancelled;
 use super::world::World;
-use crate::domain::command::Excerpt;
+use crate::domain::command::{Excerpt, Query};
 use crate::domain::effect::Restore;
 use crate::domain::fault::{Denial, Fault, FaultCode, Refusal};
 use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::names::ArchivePart;
 use crate::domain::proof::{ArchiveClaim, VerifyMode};
 use crate::domain::record::{AuditEntry, Change};
-use crate::domain::role::Actor;
+use crate::domain::role::{Actor, Role};
 use crate::world::archive::Pour;
 use crate::world::docker::Refill;
 
@@ -21,15 +21,25 @@ use crate::world::docker::Refill;
 pub(super) const PIECES: usize = 16;
 
 impl World {
-    async fn claim(&self, id: ArchiveId) -> Result<ArchiveClaim, Denial> {
+    /// An archive for somebody who needs a role for it. Of what they may not see they learn nothing.
+    async fn claim_for(
+        &self,
+        actor: &Actor,
+        id: ArchiveId,
+        (needs, verb): (Role, &str),
+    ) -> Result<ArchiveClaim, Denial> {
         let found = self.ledger.claim(id.clone()).await?;
+        let seen = found.filter(|claim| actor.rights.sees(&claim.seat.room));
         let missing = || Refusal::not_found(format!("There is no archive {id}; `labtop archive ls` lists them"));
-        Ok(found.ok_or_else(missing)?)
+        let claim = seen.ok_or_else(missing)?;
+        actor.must(needs, Some(&claim.seat.room), verb)?;
+        Ok(claim)
     }
 
     /// Reads an archive back and records what was found. A store that cannot be read says nothing about the archive.
-    pub(super) async fn check_archive(&self, id: ArchiveId) -> Result<VerifyMode, Denial> {
-        let claim = self.claim(id.clone()).await?;
+    pub(super) async fn check_archive(&self, actor: &Actor, id: ArchiveId) -> Result<VerifyMode, Denial> {
+        let query = Query::VerifyArchive { id: id.clone() };
+        let claim = self.claim_for(actor, id.clone(), (query.needs(), query.verb())).await?;
         let _permit = self.transfers.acquire().await.map_err(|_| cancelled())?;
         let checked = self.archives.scrub(&claim).await;
         let differs = matches!(&checked, Err(fault) if fault.code == FaultCode::Mismatch);
@@ -39,7 +49,8 @@ impl World {
                 proven: checked.as_ref().ok().copied(),
                 unix_ms: clock::unix_ms(),
             };
-            self.ledger.write(vec![change]).await?;
+            let entry = touched(actor, &claim, query.verb());
+            self.ledger.write(vec![change, entry]).await?;
         }
         // This work is not in a seat any more: nothing is archived again.
         Ok(checked.map_err(|fault| Fault::new(fault.code, fault.text).hint("Look into the archive store"))?)
@@ -84,9 +95,9 @@ impl World {
         id: ArchiveId,
         excerpt: Excerpt,
     ) -> Result<LogStream, Denial> {
-        let claim = self.claim(id).await?;
+        let claim = self.claim_for(actor, id, (excerpt.needs(), excerpt.verb())).await?;
         if matches!(excerpt, Excerpt::Work | Excerpt::Export) {
-            self.ledger.write(vec![taken_out(actor, &claim, &excerpt)]).await?;
+            self.ledger.write(vec![touched(actor, &claim, excerpt.verb())]).await?;
         }
         if excerpt == Excerpt::Log && claim.extent.log.is_none() {
             let text = format!("Archive {} holds no log: its seat had no container", claim.id);
@@ -110,13 +121,7 @@ impl World {
     }
 }
 
-fn taken_out(actor: &Actor, claim: &ArchiveClaim, excerpt: &Excerpt) -> Change {
-    Change::Audit(AuditEntry {
-        unix_ms: clock::unix_ms(),
-        uid: actor.uid,
-        user: actor.name.clone(),
-        verb: excerpt.verb().to_owned(),
-        target: claim.seat.to_string(),
-        outcome: format!("archive {}", claim.id),
-    })
+fn touched(actor: &Actor, claim: &ArchiveClaim, verb: &str) -> Change {
+    let (target, outcome) = (claim.seat.to_string(), format!("archive {}", claim.id));
+    Change::Audit(AuditEntry::of(actor, clock::unix_ms(), verb, target, outcome))
 }

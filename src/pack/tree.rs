@@ -17,7 +17,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 
 pub use content::Content;
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, size};
 
 use super::entry::{Entry, Kind};
 use held::{Held, Inode, Trouble};

@@ -1,20 +1,20 @@
 //! The board's own keys: what each intent does when nothing lies over the table.
 
 use crate::domain::notice::Notice;
-use crate::domain::snapshot::Phase;
+use crate::domain::snapshot::{Phase, SeatView};
 
 use super::ask::{Ask, Pin, Verb, find};
 use super::field::Field;
 use super::form::Form;
 use super::human::count;
 use super::job::State;
-use super::keys::Intent;
+use super::keys::{Intent, Scope};
 use super::layer::{Layer, Topic};
 use super::log::{Log, TAIL};
 use super::model::{FILTER_MAX, Model};
 use super::port::{JobId, Kept, Outbound};
-use super::shelf;
 use super::view;
+use super::{rights, shelf};
 
 /// Whether a key would do something now; the footer shows only those.
 #[must_use]
@@ -23,6 +23,8 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
         Intent::Kill | Intent::Restart | Intent::Extend | Intent::Mark => !pins(model).is_empty(),
         Intent::Freeze => chosen_phases(model).any(|phase| phase != Phase::Frozen),
         Intent::Thaw => chosen_phases(model).any(|phase| phase == Phase::Frozen),
+        Intent::Hold => chosen_held(model).any(|held| !held),
+        Intent::Release => chosen_held(model).any(|held| held),
         Intent::Log | Intent::Shell | Intent::Sort => model.cursor.is_some(),
         Intent::Close | Intent::Filter => !model.rooms().is_empty(),
         Intent::Next => model.rooms().len() > 1,
@@ -34,6 +36,10 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
 
 /// Does what a key means.
 pub fn on_board(model: &mut Model, intent: Intent) -> Vec<Outbound> {
+    if let Some(why) = rights::refusal(model, Scope::Board, intent) {
+        model.tell(Notice::warning(why));
+        return Vec::new();
+    }
     match intent {
         Intent::Quit => return quit(model),
         Intent::Archives => return shelf::open(model),
@@ -44,6 +50,8 @@ pub fn on_board(model: &mut Model, intent: Intent) -> Vec<Outbound> {
         Intent::Restart => ask_running(model, Verb::Restart),
         Intent::Freeze => ask_seats(model, Verb::Freeze),
         Intent::Thaw => ask_seats(model, Verb::Thaw),
+        Intent::Hold => ask_seats(model, Verb::Hold),
+        Intent::Release => ask_seats(model, Verb::Release),
         Intent::Extend => ask_seats(model, Verb::Extend),
         Intent::Close => ask_close(model),
         Intent::Open => open_form(model),
@@ -166,8 +174,17 @@ fn pins(model: &Model) -> Vec<Pin> {
 
 /// Where the chosen seats are in their lives.
 fn chosen_phases(model: &Model) -> impl Iterator<Item = Phase> {
+    chosen(model).map(|seat| seat.phase)
+}
+
+/// Whether the chosen seats are held.
+fn chosen_held(model: &Model) -> impl Iterator<Item = bool> {
+    chosen(model).map(|seat| seat.held)
+}
+
+fn chosen(model: &Model) -> impl Iterator<Item = &SeatView> {
     let snapshot = model.snapshot.as_deref();
-    let seat = move |pin: Pin| Some(find(snapshot?, &pin.seat)?.phase);
+    let seat = move |pin: Pin| find(snapshot?, &pin.seat);
     pins(model).into_iter().filter_map(seat)
 }
 

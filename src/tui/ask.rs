@@ -83,6 +83,10 @@ pub enum Verb {
     Freeze,
     /// Thaw.
     Thaw,
+    /// Hold.
+    Hold,
+    /// Release.
+    Release,
     /// Extend by the minutes in the field.
     Extend,
     /// Close the room whose name is in the field.
@@ -102,6 +106,8 @@ impl Verb {
             Self::Restart => "Restart",
             Self::Freeze => "Freeze",
             Self::Thaw => "Thaw",
+            Self::Hold => "Hold",
+            Self::Release => "Release",
             Self::Extend => "Extend",
             Self::Close => "Close",
             Self::Restore => "Restore",
@@ -117,10 +123,14 @@ impl Verb {
             Self::Restart => "The program ends and starts again. Files are kept.",
             Self::Freeze => "Everything stands still until it is thawed.",
             Self::Thaw => "Frozen programs go on where they stood.",
+            Self::Hold => "No lease ends until it is released.",
+            Self::Release => "Leases end again; one that is over is announced first.",
             Self::Extend => "Every lease ends that much later.",
             Self::Close => "Every seat is frozen, archived, verified, then removed.",
             Self::Restore => "Its files are written on this host, into this new directory, which only you can enter:",
-            Self::Export => "Each student's newest work is written on this host, a folder each, into this new directory:",
+            Self::Export => {
+                "Each student's newest work is written on this host, a folder each, into this new directory:"
+            }
         }
     }
 }
@@ -191,7 +201,7 @@ impl Ask {
     pub fn seats(verb: Verb, pins: Vec<Pin>) -> Self {
         let room = common_room(&pins);
         let mut choices = vec![Choice::Cancel, Choice::Seats];
-        if let (Verb::Freeze | Verb::Thaw | Verb::Extend, Some(room)) = (verb, &room) {
+        if let (Verb::Freeze | Verb::Thaw | Verb::Hold | Verb::Release | Verb::Extend, Some(room)) = (verb, &room) {
             choices.push(Choice::Room(room.clone()));
         }
         let field = (verb == Verb::Extend).then(|| Field::new(EXTEND_OFFERED, 8));
@@ -231,7 +241,10 @@ impl Ask {
     /// The directory that files are made in, as it is now.
     #[must_use]
     pub fn target(&self) -> Option<PathBuf> {
-        let field = self.field.as_ref().filter(|_| matches!(self.verb, Verb::Restore | Verb::Export))?;
+        let field = self
+            .field
+            .as_ref()
+            .filter(|_| matches!(self.verb, Verb::Restore | Verb::Export))?;
         Some(self.here.join(Path::new(field.value())))
     }
 
@@ -262,7 +275,9 @@ impl Ask {
         let typed = self.field.as_ref()?.value();
         match (self.verb, &self.room) {
             (Verb::Extend, _) => minutes(typed).err(),
-            (Verb::Restore | Verb::Export, _) if typed.is_empty() => Some("type a directory that is not there yet".to_owned()),
+            (Verb::Restore | Verb::Export, _) if typed.is_empty() => {
+                Some("type a directory that is not there yet".to_owned())
+            }
             (Verb::Restore | Verb::Export, _) if typed.starts_with('~') => {
                 Some("~ means nothing here: type the whole path".to_owned())
             }
@@ -384,7 +399,9 @@ impl Ask {
             Verb::Kill => Some(Command::KillSeat { seat, container }),
             Verb::Restart => Some(Command::RestartSeat { seat, container }),
             Verb::Close | Verb::Restore | Verb::Export => None,
-            Verb::Freeze | Verb::Thaw | Verb::Extend => self.for_room(seat.room, Some(seat.student)),
+            Verb::Freeze | Verb::Thaw | Verb::Hold | Verb::Release | Verb::Extend => {
+                self.for_room(seat.room, Some(seat.student))
+            }
         }
     }
 
@@ -392,6 +409,8 @@ impl Ask {
         match self.verb {
             Verb::Freeze => Some(Command::FreezeRoom { room, student }),
             Verb::Thaw => Some(Command::ThawRoom { room, student }),
+            Verb::Hold => Some(Command::HoldRoom { room, student }),
+            Verb::Release => Some(Command::ReleaseRoom { room, student }),
             Verb::Close => Some(Command::CloseRoom { room, discard: false }),
             Verb::Extend => {
                 let minutes = minutes(self.field.as_ref()?.value()).ok()?;

@@ -49,6 +49,10 @@ pub enum Intent {
     Freeze,
     /// Thaw.
     Thaw,
+    /// Hold.
+    Hold,
+    /// Release.
+    Release,
     /// Restart.
     Restart,
     /// Kill.
@@ -183,6 +187,8 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Board, &[Char('L')], Intent::Log, "log", "read the seat's log"),
     key(Scope::Board, &[Char('S')], Intent::Shell, "shell", "open a shell in the seat"),
     key(Scope::Board, &[Char('E')], Intent::Extend, "extend", "give seats, or the room, more time"),
+    key(Scope::Board, &[Char('H')], Intent::Hold, "hold", "let no lease end until it is released"),
+    key(Scope::Board, &[Char('U')], Intent::Release, "release", "let leases of held seats end again"),
     key(Scope::Board, &[Char(' ')], Intent::Mark, "mark", "mark the seat: verbs then act on all marked seats"),
     key(Scope::Board, &[Tab, Char(']'), Right, Char('l')], Intent::Next, "room", "show the next room"),
     key(Scope::Board, &[BackTab, Char('['), Left, Char('h')], Intent::Previous, "", "show the room before"),
@@ -323,8 +329,8 @@ mod tests {
 
     #[test]
     fn verbs_that_disturb_a_student_are_capital_letters() {
-        use Intent::{Close, Extend, Freeze, Kill, Open, Restart, Shell, Thaw};
-        let verbs = [Kill, Restart, Freeze, Thaw, Close, Extend, Open, Shell];
+        use Intent::{Close, Extend, Freeze, Hold, Kill, Open, Release, Restart, Shell, Thaw};
+        let verbs = [Kill, Restart, Freeze, Thaw, Hold, Release, Close, Extend, Open, Shell];
         for binding in KEYS.iter().filter(|b| verbs.contains(&b.intent)) {
             assert!(matches!(binding.keys, [Char('A'..='Z')]), "{binding:?}");
         }

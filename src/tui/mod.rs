@@ -18,6 +18,7 @@ mod list;
 mod log;
 pub mod model;
 pub mod port;
+mod rights;
 mod ring;
 mod run;
 mod shelf;

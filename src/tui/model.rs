@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::ids::{ContainerId, RoomName, SeatId};
 use crate::domain::notice::Notice;
+use crate::domain::role::Rights;
 use crate::domain::snapshot::{RoomView, SeatView, Snapshot};
 
 use super::ask::find;
@@ -71,6 +72,8 @@ pub struct Model {
     pub layers: Vec<Layer>,
     /// The directory that this program was started in, for paths that a person types.
     pub here: PathBuf,
+    /// What this person may do; none when the agent did not say.
+    pub rights: Option<Rights>,
     /// Whether the person was told what leaving would break off.
     pub warned: bool,
     /// Commands and tasks under way or failed, oldest first.
@@ -100,6 +103,7 @@ impl Model {
             marks: BTreeMap::new(),
             layers: Vec::new(),
             here: PathBuf::from("/"),
+            rights: None,
             warned: false,
             jobs: Vec::new(),
             numbers: 0,

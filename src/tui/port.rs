@@ -11,6 +11,7 @@ use super::tree::Tree;
 use crate::domain::command::{ArchiveRow, Command, Excerpt, Outcome, ProgressReport};
 use crate::domain::ids::{ArchiveId, RoomName, SeatId};
 use crate::domain::notice::Notice;
+use crate::domain::role::Rights;
 use crate::domain::snapshot::Snapshot;
 
 /// A command that this board started.
@@ -68,6 +69,8 @@ pub enum Inbound {
     Lost(String),
     /// The agent answers (again).
     Attached,
+    /// What this person may do.
+    Rights(Rights),
     /// How far a command has come.
     Progress {
         /// Which.

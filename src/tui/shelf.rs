@@ -14,7 +14,7 @@ use super::log::{Log, Source};
 use super::model::Model;
 use super::port::{Kept, Outbound, Task};
 use super::update::start;
-use super::view;
+use super::{rights, view};
 
 /// Opens the list: of the room that is shown or that the cursor is in, else of all.
 pub fn open(model: &mut Model) -> Vec<Outbound> {
@@ -40,12 +40,7 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
         Intent::Cancel => act::newest_task(model, None).is_some(),
         Intent::Everything => list.is_some_and(|list| list.room.is_some()),
         Intent::Filter => list.is_some_and(|list| list.has_any()),
-        Intent::Accept
-        | Intent::Verify
-        | Intent::VerifyAll
-        | Intent::Restore
-        | Intent::Export
-        | Intent::Log => {
+        Intent::Accept | Intent::Verify | Intent::VerifyAll | Intent::Restore | Intent::Export | Intent::Log => {
             list.is_none_or(|list| list.chosen().is_some())
         }
         _ => true,
@@ -54,6 +49,9 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
 
 /// Does what a key means in a list.
 pub fn on_archives(model: &mut Model, intent: Intent) -> Vec<Outbound> {
+    if refused(model, Scope::Archives, intent) {
+        return Vec::new();
+    }
     let height = view::archives_height(model).max(1);
     let Some(Layer::Archives(list)) = model.layers.last_mut() else {
         return Vec::new();
@@ -87,6 +85,9 @@ pub fn on_archives(model: &mut Model, intent: Intent) -> Vec<Outbound> {
 
 /// Does what a key means in a tree.
 pub fn on_tree(model: &mut Model, intent: Intent) -> Vec<Outbound> {
+    if refused(model, Scope::Tree, intent) {
+        return Vec::new();
+    }
     let height = view::tree_height(model).max(1);
     let Some(Layer::Tree(tree)) = model.layers.last_mut() else {
         return Vec::new();
@@ -106,6 +107,16 @@ pub fn on_tree(model: &mut Model, intent: Intent) -> Vec<Outbound> {
         },
     }
     Vec::new()
+}
+
+/// Says why a key does nothing, when the role does not permit it.
+fn refused(model: &mut Model, scope: Scope, intent: Intent) -> bool {
+    let why = rights::refusal(model, scope, intent);
+    let refused = why.is_some();
+    if let Some(why) = why {
+        model.tell(Notice::warning(why));
+    }
+    refused
 }
 
 /// What means the same in both.

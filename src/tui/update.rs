@@ -262,6 +262,7 @@ fn hear(model: &mut Model, inbound: Inbound) {
             model.link = Link::Attached;
             model.quiet = 0;
         }
+        Inbound::Rights(rights) => model.rights = Some(rights),
         Inbound::Lost(why) => lost(model, why),
         Inbound::Progress { job, report } => progress(model, job, report),
         Inbound::Done { job, outcome } => done(model, job, &outcome),

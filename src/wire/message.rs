@@ -10,6 +10,7 @@ use crate::domain::command::{Answer, Command, Excerpt, Outcome, ProgressReport, 
 use crate::domain::fault::{Denial, Fault, Refusal};
 use crate::domain::ids::{ArchiveId, InstanceId, SeatId};
 use crate::domain::notice::Notice;
+use crate::domain::role::Rights;
 use crate::domain::snapshot::Snapshot;
 
 /// Grows with every change of the messages that an older side would not understand.
@@ -52,6 +53,9 @@ pub struct Welcome {
     pub instance: InstanceId,
     /// The agent's process id.
     pub pid: u32,
+    /// What the client's user may do, so that a board can say beforehand what would be refused.
+    #[serde(default)]
+    pub rights: Option<Rights>,
 }
 
 /// Why a connection was not let in.

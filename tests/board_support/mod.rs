@@ -41,6 +41,7 @@ pub fn seat(room: &str, n: u32, phase: Phase) -> SeatView {
         memory_limit_bytes: Some(512 * MIB),
         pids: runs.then_some(3 + n),
         lease_seconds_left: Some(10_000 - u64::from(n) * 60),
+        held: false,
         route: format!("/api/r/{room}~s{n:02}"),
         archive_id: None,
         fault: None,
@@ -64,6 +65,8 @@ pub fn room(name: &str, seats: Vec<SeatView>) -> RoomView {
         lease_seconds_left: Some(10_000),
         seats_total: seats.len(),
         closing_seconds_left: None,
+        closing_bytes: 0,
+        closing_rate: 0,
         seats,
         fault: None,
     }

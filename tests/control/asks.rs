@@ -47,6 +47,20 @@ pub fn thaw(name: &str) -> Command {
     }
 }
 
+pub fn hold(name: &str) -> Command {
+    Command::HoldRoom {
+        room: room(name),
+        student: None,
+    }
+}
+
+pub fn release(name: &str) -> Command {
+    Command::ReleaseRoom {
+        room: room(name),
+        student: None,
+    }
+}
+
 pub fn extend(name: &str) -> Command {
     Command::ExtendRoom {
         room: room(name),

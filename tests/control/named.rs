@@ -32,6 +32,7 @@ fn names_in(change: &Change) -> Vec<RoomName> {
         Change::AddSeats(rows) => rows.iter().map(|row| row.id.room.clone()).collect(),
         Change::SetEngine(_) | Change::CheckArchive { .. } | Change::DropSnapshot(_) => Vec::new(),
         Change::SetMade(seats) | Change::SetWanted { seats, .. } => seats.iter().map(|id| id.room.clone()).collect(),
+        Change::SetHeld(seats, _) => seats.iter().map(|id| id.room.clone()).collect(),
         Change::SetDeadlines(ends) => ends.iter().map(|(id, _)| id.room.clone()).collect(),
         Change::SetClosing(id, _) | Change::EndSeat(id) => vec![id.room.clone()],
         Change::AddArchive(claim, _) => vec![claim.seat.room.clone()],

@@ -11,7 +11,7 @@ use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
 use labtop::domain::ids::{ContainerId, RoomName, SeatId};
 use labtop::domain::proof::{ArchiveClaim, Extent, Readback, Stillness, Stored, VerifiedArchive};
 use labtop::domain::record::{Change, LedgerState, RoomRecord, SeatRecord, Wanted};
-use labtop::domain::role::{Actor, Role};
+use labtop::domain::role::{Actor, Rights, Role};
 use labtop::domain::seen::{ContainerSeen, EngineInfo, EngineState, Listing, RunState, VolumeSeen};
 use labtop::domain::settings::RouteAuth;
 use labtop::domain::snapshot::Snapshot;
@@ -134,11 +134,16 @@ impl Rig {
     }
 
     pub fn ask_as(&mut self, role: Role, command: Command) -> Vec<Effect> {
+        self.ask_with(Rights::of(role), command)
+    }
+
+    pub fn ask_with(&mut self, rights: Rights, command: Command) -> Vec<Effect> {
         self.tickets += 1;
         let actor = Actor {
             uid: 1_000,
             name: "kim".into(),
-            role,
+            origin: None,
+            rights,
         };
         self.feed(Input::Command(TicketId(self.tickets), actor, command))
     }
@@ -181,8 +186,8 @@ impl Rig {
     }
 
     /// The wall clock jumps.
-    pub fn jump(&mut self, ms: u64) {
-        self.now.unix_ms += ms;
+    pub fn jump(&mut self, ms: i64) {
+        self.now.unix_ms = self.now.unix_ms.saturating_add_signed(ms);
     }
 
     pub fn tasks(&self) -> impl Iterator<Item = &Task> {
@@ -324,6 +329,11 @@ impl Rig {
                 Change::SetDeadlines(ends) => {
                     for (id, end) in ends {
                         self.seats.entry(id).and_modify(|row| row.deadline_unix_ms = end);
+                    }
+                }
+                Change::SetHeld(ids, held) => {
+                    for row in self.seats.values_mut().filter(|row| ids.contains(&row.id)) {
+                        row.held = held;
                     }
                 }
                 Change::SetClosing(id, closing) => drop(self.seats.entry(id).and_modify(|row| row.closing = closing)),
@@ -481,6 +491,7 @@ fn rules() -> Rules {
         default_template: template.name.clone(),
         templates: BTreeMap::from([(template.name.clone(), template)]),
         auth: RouteAuth::Gateway,
+        warn_minutes: vec![15, 5],
         accept_engine: false,
     }
 }

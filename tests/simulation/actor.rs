@@ -4,7 +4,7 @@ use labtop::domain::command::{Command, Seats};
 use labtop::domain::control::Input;
 use labtop::domain::ids::{ContainerId, RoomName, SeatId, StudentId};
 use labtop::domain::record::Wanted;
-use labtop::domain::role::{Actor, Role};
+use labtop::domain::role::{Actor, Rights, Role};
 use labtop::domain::seen::RunState;
 
 use crate::world::World;
@@ -20,7 +20,8 @@ fn supervisor(n: u64) -> Actor {
     Actor {
         uid: 1_000 + u32::try_from(n).unwrap_or(0),
         name: format!("supervisor{n}"),
-        role: Role::Admin,
+        origin: None,
+        rights: Rights::of(Role::Admin),
     }
 }
 
@@ -84,11 +85,13 @@ impl World {
             46..58 => Command::FreezeRoom { room, student },
             58..68 => Command::ThawRoom { room, student },
             68..70 => Command::SnapshotRoom { room, student },
-            70..82 => Command::KillSeat {
+            70..73 => Command::HoldRoom { room, student },
+            73..75 => Command::ReleaseRoom { room, student },
+            75..84 => Command::KillSeat {
                 container: self.seen_container(&seat),
                 seat,
             },
-            82..94 => Command::RestartSeat {
+            84..94 => Command::RestartSeat {
                 container: self.seen_container(&seat),
                 seat,
             },
@@ -117,7 +120,7 @@ impl World {
             room,
             template: None,
             seats,
-            minutes: self.rng.chance(20).then_some(1),
+            minutes: (self.rng.chance(20) || self.short_leases && self.rng.chance(60)).then_some(1),
             exam: false,
             dry_run: self.rng.chance(3),
         }

@@ -13,6 +13,7 @@ use labtop::domain::seen::RunState;
 
 use crate::docker::{Volume, VolumeKey};
 use crate::engine::Deed;
+use crate::leases::Leases;
 use crate::ledger::Ledger;
 use crate::world::World;
 
@@ -25,9 +26,7 @@ pub struct Oracle {
     urged: BTreeSet<(SeatId, bool)>,
     /// Rooms that somebody closes.
     pub closes: BTreeSet<RoomName>,
-    /// Seats whose first lease has ended at some moment.
-    pub over: BTreeSet<SeatId>,
-    first_deadline: BTreeMap<SeatId, (u64, u64)>,
+    pub leases: Leases,
     pub discards: BTreeSet<RoomName>,
     pub tickets: BTreeMap<TicketId, (Command, u32)>,
     proven: BTreeSet<ArchiveId>,
@@ -124,6 +123,8 @@ impl Oracle {
             Command::OpenRoom { .. }
             | Command::RestoreSeat { .. }
             | Command::SnapshotRoom { .. }
+            | Command::HoldRoom { .. }
+            | Command::ReleaseRoom { .. }
             | Command::CloseRoom { .. }
             | Command::ExtendRoom { .. } => {}
         }
@@ -135,27 +136,14 @@ impl Oracle {
 }
 
 impl World {
-    /// Remembers whose lease has run out at some moment of the wall clock.
-    pub fn note_deadlines(&mut self, unix_ms: u64) {
-        for row in self.ledger.seats.values() {
-            let first = self
-                .oracle
-                .first_deadline
-                .entry(row.id.clone())
-                .or_insert((row.session, row.deadline_unix_ms));
-            if first.0 != row.session {
-                *first = (row.session, row.deadline_unix_ms);
-                self.oracle.over.remove(&row.id);
-            }
-            if unix_ms >= first.1 {
-                self.oracle.over.insert(row.id.clone());
-            }
-        }
-    }
-
     pub fn check_effect(&mut self, effect: &Effect) {
         match effect {
-            Effect::Run(op, task) => self.check_task(*op, task),
+            Effect::Run(op, task) => {
+                if let Task::Write(changes) = task {
+                    self.note_grants(changes);
+                }
+                self.check_task(*op, task);
+            }
             Effect::Reply(ticket, outcome) => self.check_reply(*ticket, outcome),
             Effect::Progress(ticket, _) => {
                 if self.oracle.tickets.get(ticket).is_none_or(|(_, replies)| *replies > 0) {
@@ -203,7 +191,9 @@ impl World {
             | Task::RemoveVolume(_) => {
                 let row = self.ledger.seats.get(seat);
                 let written = row.is_some_and(|row| row.wanted == Wanted::Gone);
-                self.oracle.closes.contains(&seat.room) || self.oracle.over.contains(seat) || written
+                let held = row.is_some_and(|row| row.held);
+                let ended = self.oracle.leases.over.contains(seat) && !held;
+                self.oracle.closes.contains(&seat.room) || ended || written && !held
             }
             _ => true,
         };

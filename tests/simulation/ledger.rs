@@ -53,6 +53,13 @@ impl Ledger {
                     }
                 }
             }
+            Change::SetHeld(seats, held) => {
+                for id in seats {
+                    if let Some(row) = self.seats.get_mut(&id) {
+                        row.held = held;
+                    }
+                }
+            }
             Change::SetClosing(id, closing) => {
                 if let Some(row) = self.seats.get_mut(&id) {
                     row.closing = closing;

@@ -7,6 +7,7 @@ mod actor;
 mod docker;
 mod engine;
 mod invariants;
+mod leases;
 mod ledger;
 mod rng;
 mod run;

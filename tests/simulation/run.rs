@@ -53,7 +53,13 @@ fn bad_days(world: &mut World) {
         slow: up_to(30),
     };
     world.allow_discard = world.rng.chance(10);
-    let horizon_ms = world.rng.between(3_000, 30_000);
+    world.short_leases = world.rng.chance(10);
+    let (least, most) = if world.short_leases {
+        (130_000, 260_000)
+    } else {
+        (3_000, 30_000)
+    };
+    let horizon_ms = world.rng.between(least, most);
     world.add_strangers();
     world.rebirth();
     let opening = world.open(crate::actor::room("a"));
@@ -67,8 +73,8 @@ fn bad_days(world: &mut World) {
     if bad && world.rng.chance(30) {
         schedule(world, 1, 2, horizon_ms, || Event::EngineFalls);
     }
-    if world.rng.chance(15) {
-        schedule(world, 1, 1, horizon_ms, || Event::Jump);
+    if world.rng.chance(25) {
+        schedule(world, 1, 3, horizon_ms, || Event::Jump);
     }
     let until = world.mono_ms + horizon_ms;
     while world.violations.is_empty() && world.step(until) {}
@@ -92,7 +98,7 @@ fn quiet_end(world: &mut World) {
         world.rebirth();
         world.queue.retain(|_, e| !matches!(e, Event::Rebirth));
     }
-    if world.rng.chance(70) {
+    if world.short_leases || world.rng.chance(70) {
         let rooms: Vec<RoomName> = world
             .ledger
             .rooms
@@ -194,6 +200,7 @@ fn rules() -> Rules {
         default_template: template.name.clone(),
         templates: BTreeMap::from([(template.name.clone(), template)]),
         auth: RouteAuth::Gateway,
+        warn_minutes: vec![15, 5],
         accept_engine: false,
     }
 }

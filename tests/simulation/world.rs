@@ -81,6 +81,7 @@ pub struct Weather {
     pub slow: u64,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a circumstance of its own")]
 pub struct World {
     pub rng: Rng,
     pub mono_ms: u64,
@@ -104,6 +105,8 @@ pub struct World {
     pub haunted: BTreeSet<RoomName>,
     pub late_pending: usize,
     pub allow_discard: bool,
+    /// Whether leases are so short that some end.
+    pub short_leases: bool,
     pub next_ticket: u64,
     pub violations: Vec<String>,
     tick_at_ms: u64,
@@ -136,6 +139,7 @@ impl World {
             haunted: BTreeSet::new(),
             late_pending: 0,
             allow_discard: false,
+            short_leases: false,
             next_ticket: 0,
             violations: Vec::new(),
             tick_at_ms: u64::MAX,
@@ -233,9 +237,10 @@ impl World {
                 }
             }
             Event::Jump => {
-                let by = self.rng.between(60_000, 10_000_000);
+                let by = i64::try_from(self.rng.between(60_000, 10_000_000)).unwrap_or(0);
+                let by = if self.rng.chance(50) { by } else { -by };
                 self.note(|_| format!("the wall clock jumps by {by} ms"));
-                self.unix_base_ms += by;
+                self.clock_jumps(by);
             }
         }
     }
@@ -254,7 +259,7 @@ impl World {
     /// Gives the agent an input and sets its effects going.
     pub fn feed(&mut self, input: Input) {
         let now = self.now();
-        self.note_deadlines(now.unix_ms);
+        self.note_ends();
         let Some(control) = &mut self.control else { return };
         let effects = control.handle(now, input);
         let wake = control.wake_at_ms().max(self.mono_ms + 1);
@@ -373,6 +378,7 @@ impl World {
             }
         }
         self.jobs.clear();
+        self.clock_is_forgotten();
         self.life += 1;
         self.oracle.forget_life();
         self.queue

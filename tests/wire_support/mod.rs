@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use labtop::domain::ids::InstanceId;
 use labtop::domain::notice::Notice;
-use labtop::domain::role::{Actor, Role};
+use labtop::domain::role::{Actor, Rights, Role, RoleSettings};
 use labtop::domain::seen::{EngineInfo, EngineState, HostFigures};
 use labtop::domain::snapshot::{Phase, RoomPhase, RoomView, SeatView, Snapshot};
 use labtop::engine::handle::{Handle, Request};
-use labtop::wire::server::{self, Host};
+use labtop::wire::server::{self, Host, Peers};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,8 @@ pub fn actor() -> Actor {
     Actor {
         uid: 0,
         name: "root".to_owned(),
-        role: Role::Admin,
+        origin: None,
+        rights: Rights::of(Role::Admin),
     }
 }
 
@@ -49,6 +50,7 @@ pub fn seat(room: &str, student: &str) -> SeatView {
         memory_limit_bytes: Some(512 << 20),
         pids: Some(3),
         lease_seconds_left: Some(3600),
+        held: false,
         route: format!("/api/r/{student}"),
         archive_id: None,
         fault: None,
@@ -66,6 +68,8 @@ pub fn room(name: &str, seats: Vec<SeatView>) -> RoomView {
         lease_seconds_left: Some(3600),
         seats_total: seats.len(),
         closing_seconds_left: None,
+        closing_bytes: 0,
+        closing_rate: 0,
         seats,
         fault: None,
     }
@@ -137,7 +141,12 @@ pub fn serve(handle: &Handle) -> Served {
     let socket = directory.path().join("run/agent.sock");
     let listener = server::bind(&socket).unwrap();
     let shutdown = CancellationToken::new();
-    let done = tokio::spawn(server::serve(listener, handle.clone(), instance(), shutdown.clone()));
+    let done = tokio::spawn(server::serve(
+        listener,
+        Peers::new(RoleSettings::default()),
+        (handle.clone(), instance()),
+        shutdown.clone(),
+    ));
     Served {
         socket,
         shutdown,

@@ -104,7 +104,11 @@ impl Control {
                 self.room_works(&id.room);
             }
             (Step::Archive, Yield::Stored(claim)) if claim.epoch == seat.record.closing.epoch => {
+                let bytes = claim.content_bytes;
                 seat.claim = Some(claim);
+                if let Some(room) = self.rooms.get_mut(&id.room) {
+                    room.archived_bytes = room.archived_bytes.saturating_add(bytes);
+                }
             }
             (Step::Verify, Yield::Verified(proof)) if is_current(seat, &proof) => {
                 seat.claim = None;
@@ -197,9 +201,12 @@ impl Control {
                 seat.lose_stillness();
                 self.list_at_ms = now_ms;
                 seat.failed(step, fault, now_ms);
-                self.tell(Notice::warning(format!(
-                    "{id} may have changed after it was frozen; its work is archived again"
-                )));
+                self.tell(
+                    Notice::warning(format!(
+                        "{id} may have changed after it was frozen; its work is archived again"
+                    ))
+                    .about(&id.room),
+                );
                 return;
             }
             // A proof that has waited through a failure is old: the stored copy is read back again.

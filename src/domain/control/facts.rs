@@ -82,9 +82,7 @@ impl Control {
         }
         seat.oom_told_ms = Some(now_ms);
         let (id, kills) = (seat.record.id.clone(), seat.oom_kills);
-        self.tell(Notice::warning(format!(
-            "{id}: the kernel killed a program for memory ({kills})"
-        )));
+        self.tell(Notice::warning(format!("{id}: the kernel killed a program for memory ({kills})")).about(&id.room));
         let mut entry = self.own_entry("oom kill", id.to_string());
         entry.outcome = format!("{kills} since the agent started");
         self.write_fail_open(vec![Change::Audit(entry)]);

@@ -10,22 +10,23 @@ use crate::domain::notice::Notice;
 use crate::domain::policy::LEASE_WARNING_MS;
 use crate::domain::record::{AuditEntry, Change, RoomRecord, RoomWanted, Wanted};
 
+const MINUTE_MS: u64 = 60_000;
+
 impl Control {
     /// Warns of leases that are about to end and ends those that were announced long enough ago. After a start of the
     /// agent, or a jump of the clock, nobody has been warned yet: so the warning always comes first.
     pub(super) fn watch_leases(&mut self) {
-        let warned = self.warn_of_ends();
-        for (room, count) in warned {
-            self.tell(Notice::warning(format!(
-                "Room {room}: the lease of {} ends in a minute; `labtop room extend {room} --minutes M` \
-                 gives more time",
-                seats(count)
-            )));
+        for ((room, minutes), count) in self.pass_marks() {
+            self.announce(&room, count, &format!("{minutes} minutes"));
+        }
+        for (room, count) in self.warn_of_ends() {
+            self.announce(&room, count, "a minute");
         }
         let over: Vec<SeatId> = self
             .seats
             .values()
             .filter(|seat| self.is_over(seat) && self.new_end(&seat.record.id).is_none())
+            .filter(|seat| !self.ops.values().any(|doing| doing.holds(&seat.record.id)))
             .map(|s| s.record.id.clone())
             .collect();
         if !over.is_empty() {
@@ -33,10 +34,36 @@ impl Control {
         }
     }
 
+    fn announce(&mut self, room: &RoomName, count: usize, when: &str) {
+        let text = format!(
+            "Room {room}: the lease of {} ends in {when}; `labtop room extend {room} --minutes M` gives more time",
+            seats(count)
+        );
+        self.tell(Notice::warning(text).about(room));
+    }
+
+    /// Notes which leases have come to a mark, by room and the minutes that are left; each mark is told of once, and
+    /// again after an extension.
+    fn pass_marks(&mut self) -> std::collections::BTreeMap<(RoomName, u64), usize> {
+        let mut passed = std::collections::BTreeMap::new();
+        for seat in self.seats.values_mut().filter(|seat| seat.record.is_bound()) {
+            let left_ms = seat.record.deadline_unix_ms.saturating_sub(self.now.unix_ms);
+            let fits = |mark: &&u32| left_ms <= u64::from(**mark) * MINUTE_MS;
+            let due = self.rules.warn_minutes.iter().filter(fits).min().copied();
+            // The last minute has an announcement of its own.
+            if due < seat.mark.or(Some(u32::MAX)) && due.is_some() && left_ms > LEASE_WARNING_MS {
+                let minutes = left_ms.div_ceil(MINUTE_MS);
+                *passed.entry((seat.record.id.room.clone(), minutes)).or_default() += 1;
+            }
+            seat.mark = due;
+        }
+        passed
+    }
+
     fn warn_of_ends(&mut self) -> std::collections::BTreeMap<RoomName, usize> {
         let now = self.now;
         let mut warned = std::collections::BTreeMap::new();
-        for seat in self.seats.values_mut().filter(|s| s.record.wanted < Wanted::Gone) {
+        for seat in self.seats.values_mut().filter(|seat| seat.record.is_bound()) {
             let near = now.unix_ms.saturating_add(LEASE_WARNING_MS) >= seat.record.deadline_unix_ms;
             if !near {
                 // The clock was set back: the real end is announced anew.
@@ -59,7 +86,7 @@ impl Control {
         let warned_long_ago = seat
             .warned_ms
             .is_some_and(|at| self.now.mono_ms >= at + LEASE_WARNING_MS);
-        seat.record.wanted < Wanted::Gone && self.now.unix_ms >= seat.record.deadline_unix_ms && warned_long_ago
+        seat.record.is_bound() && self.now.unix_ms >= seat.record.deadline_unix_ms && warned_long_ago
     }
 
     fn end_leases(&mut self, over: Vec<SeatId>) {
@@ -70,19 +97,15 @@ impl Control {
             }
         }
         let rooms: BTreeSet<RoomName> = over.iter().map(|id| id.room.clone()).collect();
-        let target = rooms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let mut changes = vec![
-            Change::SetWanted {
-                seats: over,
-                wanted: Wanted::Gone,
-                discard_by: None,
-            },
-            Change::Audit(self.own_entry("lease end", target)),
-        ];
+        let mut changes = vec![Change::SetWanted {
+            seats: over,
+            wanted: Wanted::Gone,
+            discard_by: None,
+        }];
         for name in rooms {
-            self.tell(Notice::info(format!(
-                "Room {name}: leases have ended; the work is archived"
-            )));
+            changes.push(Change::Audit(self.own_entry("lease end", name.to_string())));
+            let text = format!("Room {name}: leases have ended; the work is archived");
+            self.tell(Notice::info(text).about(&name));
             changes.extend(self.close_if_deserted(&name).map(Change::PutRoom));
         }
         self.write_fail_open(changes);
@@ -107,6 +130,7 @@ impl Control {
             unix_ms: self.now.unix_ms,
             uid: 0,
             user: "labtop".into(),
+            origin: None,
             verb: verb.into(),
             target,
             outcome: "begun".into(),

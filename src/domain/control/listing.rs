@@ -134,9 +134,12 @@ impl Control {
     /// Nothing can bring a workspace back that somebody removed; but nobody shall think that an empty one is all there was.
     fn tell_of_losses(&mut self, lost: &[SeatId]) {
         for id in lost {
-            self.tell(Notice::error(format!(
-                "{id}: its workspace is gone, removed by another hand; it is made again, empty"
-            )));
+            self.tell(
+                Notice::error(format!(
+                    "{id}: its workspace is gone, removed by another hand; it is made again, empty"
+                ))
+                .about(&id.room),
+            );
             let loss = self.loss_of(id);
             self.write_fail_open(vec![loss]);
         }

@@ -5,6 +5,7 @@
 //! brings its time. The same inputs give the same effects, so whole lives of an agent can be simulated.
 
 mod accept;
+mod clock;
 mod done;
 mod drain;
 mod facts;
@@ -30,6 +31,7 @@ use super::role::Actor;
 use super::seen::{EngineState, HostFigures};
 use super::settings::RouteAuth;
 use super::template::Template;
+use accept::Asked;
 use state::{Doing, Room, Seat, Ticket};
 
 /// What time it is.
@@ -65,6 +67,8 @@ pub struct Rules {
     pub default_template: TemplateName,
     /// Who guards the routes.
     pub auth: RouteAuth,
+    /// Minutes before the end of a lease at which it is announced, the most first. A minute before it always is.
+    pub warn_minutes: Vec<u32>,
     /// Whether the rooms move with the ledger to another engine than the one that they were opened on.
     pub accept_engine: bool,
 }
@@ -79,6 +83,10 @@ pub struct Control {
     seats: BTreeMap<SeatId, Seat>,
     ops: BTreeMap<OpId, Doing>,
     tickets: BTreeMap<TicketId, Ticket>,
+    /// Commands whose outcome is not written yet.
+    asked: BTreeMap<TicketId, Asked>,
+    /// The last minute in which each user was refused something, and how often.
+    refusals: BTreeMap<u32, (u64, u32)>,
     engine: EngineState,
     /// The identity of the engine that the rooms are on.
     home: Option<String>,
@@ -108,6 +116,8 @@ pub struct Control {
     /// Whether the agent is stopping.
     draining: bool,
     now: Now,
+    /// The input before; none before the first.
+    before: Option<Now>,
     out: Vec<Effect>,
 }
 
@@ -137,6 +147,8 @@ impl Control {
             seats,
             ops: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             engine: EngineState::Unknown,
             home: ledger.engine,
             strange: None,
@@ -158,6 +170,7 @@ impl Control {
             stamp: 0,
             draining: false,
             now: Now::default(),
+            before: None,
             out: Vec::new(),
         }
     }
@@ -165,6 +178,7 @@ impl Control {
     /// Takes one input and returns what is to be done.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
         self.now = now;
+        self.watch_clock();
         // Words and figures come by the thousand and change nothing that is to be done.
         let only_news = matches!(input, Input::Fact(Fact::Progress(..) | Fact::Figures(..)));
         match input {

@@ -87,6 +87,12 @@ impl Control {
         pace::seconds_left(done, left, self.now.mono_ms.saturating_sub(since_ms))
     }
 
+    /// How many bytes of work a second a room's closing has archived so far.
+    pub(super) fn closing_rate(&self, room: &Room) -> u64 {
+        let since_ms = room.closing_from.map_or(self.now.mono_ms, |(since, _)| since);
+        pace::per_second(room.archived_bytes, self.now.mono_ms.saturating_sub(since_ms))
+    }
+
     fn has_seats(&self, name: &RoomName) -> bool {
         self.seats.keys().any(|id| id.room == *name)
     }
@@ -129,7 +135,7 @@ impl Control {
                 if let Some(room) = self.rooms.remove(name) {
                     self.ended.insert(name.clone(), room.record.session);
                 }
-                self.tell(self.farewell(name));
+                self.tell(self.farewell(name).about(name));
             }
             Err(fault) => {
                 if let Some(room) = self.rooms.get_mut(name) {

@@ -124,7 +124,7 @@ impl Control {
                 selection: self.rooms.get(&id.room)?.record.template.archive.clone(),
             })),
             Step::Verify => verify_task(seat),
-            Step::Record => return record_write(seat),
+            Step::Record => return self.record_write(seat),
             Step::RemoveContainer => warrant(seat).map(Task::RemoveContainer),
             Step::RemoveVolume => warrant(seat).map(Task::RemoveVolume),
             Step::End => return Some((Task::Write(self.end_of(seat)), Doing::End(id.clone()))),
@@ -140,6 +140,25 @@ impl Control {
             changes.push(self.loss_of(id));
         }
         changes
+    }
+
+    /// The archive, and that what it holds is removed now: nothing is before that is written.
+    fn record_write(&self, seat: &Seat) -> Option<(Task, Doing)> {
+        let verified = seat.verified.as_ref()?;
+        let (claim, mode) = (verified.claim().clone(), verified.mode());
+        let id = seat.record.id.clone();
+        let closing = Closing {
+            archive: Some(claim.clone()),
+            ..seat.record.closing.clone()
+        };
+        let mut entry = self.own_entry("seat remove", id.to_string());
+        entry.outcome = format!("archive {} is stored and verified", claim.id);
+        let changes = vec![
+            Change::AddArchive(claim, mode),
+            Change::SetClosing(id.clone(), closing.clone()),
+            Change::Audit(entry),
+        ];
+        Some((Task::Write(changes), Doing::Closing(id, closing)))
     }
 
     pub(super) fn loss_of(&self, id: &SeatId) -> Change {
@@ -193,21 +212,6 @@ fn verify_task(seat: &Seat) -> Option<Task> {
         claim,
         stillness: closing.stillness.clone()?,
     })
-}
-
-fn record_write(seat: &Seat) -> Option<(Task, Doing)> {
-    let verified = seat.verified.as_ref()?;
-    let (claim, mode) = (verified.claim().clone(), verified.mode());
-    let id = seat.record.id.clone();
-    let closing = Closing {
-        archive: Some(claim.clone()),
-        ..seat.record.closing.clone()
-    };
-    let changes = vec![
-        Change::AddArchive(claim, mode),
-        Change::SetClosing(id.clone(), closing.clone()),
-    ];
-    Some((Task::Write(changes), Doing::Closing(id, closing)))
 }
 
 /// Permission to remove: proven in this epoch, or ordered by an admin.

@@ -143,9 +143,12 @@ impl Control {
             Err(fault) if fault.code == FaultCode::Cancelled => {}
             Err(fault) => {
                 if !self.has_unsaved(id) {
-                    self.tell(Notice::warning(format!(
-                        "{id} could not be saved while it runs, which is tried again: {fault}"
-                    )));
+                    self.tell(
+                        Notice::warning(format!(
+                            "{id} could not be saved while it runs, which is tried again: {fault}"
+                        ))
+                        .about(&id.room),
+                    );
                 }
                 if let Some(seat) = self.seats.get_mut(id) {
                     seat.saving.fault = Some(fault);

@@ -83,10 +83,39 @@ impl Doing {
         }
     }
 
+    /// Whether it holds that seat, or is about to.
+    pub fn holds(&self, id: &SeatId) -> bool {
+        matches!(self, Self::Accept(_, accepted)
+            if matches!(accepted.as_ref(), Accepted::Held(seats, true, _) if seats.contains(id)))
+    }
+
+    /// Moves the ends of leases that it is about to set, because the clock was set.
+    pub fn shift(&mut self, by_ms: i64) {
+        match self {
+            Self::Preflight(opening) => shift_all(&mut opening.seats, by_ms),
+            Self::Accept(_, accepted) => match accepted.as_mut() {
+                Accepted::Open(_, seats) => shift_all(seats, by_ms),
+                Accepted::Deadlines(ends, _) => {
+                    for (_, end) in ends {
+                        *end = end.saturating_add_signed(by_ms);
+                    }
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
     /// Whether it is about to close that room.
     pub fn closes(&self, name: &RoomName) -> bool {
         matches!(self, Self::Accept(_, accepted)
             if matches!(accepted.as_ref(), Accepted::Close { room, .. } if room == name))
+    }
+}
+
+fn shift_all(seats: &mut [SeatRecord], by_ms: i64) {
+    for seat in seats {
+        seat.deadline_unix_ms = seat.deadline_unix_ms.saturating_add_signed(by_ms);
     }
 }
 
@@ -109,6 +138,8 @@ pub(super) enum Accepted {
         discard_by: Option<String>,
     },
     Deadlines(Vec<(SeatId, u64)>, String),
+    /// The seats, whether they are held from now on, and what to say.
+    Held(Vec<SeatId>, bool, String),
     /// The seats, the stamp of the wish, and what to say.
     Run(Vec<SeatId>, u64, String),
     Restart(SeatId, u64),
@@ -119,7 +150,7 @@ impl Accepted {
     /// Whether it changes what this seat should be.
     pub fn concerns(&self, id: &SeatId) -> bool {
         match self {
-            Self::Open(..) | Self::Deadlines(..) | Self::Snapshot(_) => false,
+            Self::Open(..) | Self::Deadlines(..) | Self::Held(..) | Self::Snapshot(_) => false,
             Self::Close { room, .. } => id.room == *room,
             Self::Run(seats, ..) => seats.contains(id),
             Self::Restart(seat, _) => seat == id,
@@ -170,6 +201,8 @@ pub(super) struct Room {
     pub total: usize,
     /// Since when it closes, monotonic, and how many seats it had then: what the time left is estimated from.
     pub closing_from: Option<(u64, usize)>,
+    /// Bytes of work that were archived since then.
+    pub archived_bytes: u64,
 }
 
 impl Room {
@@ -185,6 +218,7 @@ impl Room {
             fault: None,
             total: 0,
             closing_from: None,
+            archived_bytes: 0,
         }
     }
 
@@ -255,6 +289,8 @@ pub(super) struct Seat {
     pub doing: String,
     /// Monotonic time at which the end of its lease was announced.
     pub warned_ms: Option<u64>,
+    /// Minutes before the end of its lease of which was told last.
+    pub mark: Option<u32>,
 }
 
 impl Seat {
@@ -293,6 +329,7 @@ impl Seat {
             oom_told_ms: None,
             doing: String::new(),
             warned_ms: None,
+            mark: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Telling those who wait: how far it has come, and what came of it.
 
 use super::Control;
-use super::state::{Goal, Seat};
+use super::state::{Goal, Room, Seat};
 use crate::domain::command::{Left, Outcome, ProgressReport};
 use crate::domain::effect::{Effect, TicketId};
 use crate::domain::fault::{Fault, FaultCode, Refusal};
@@ -99,7 +99,7 @@ impl Control {
         }
         let mut tally = Tally {
             total,
-            words: closing_words(self.closing_seconds_left(room)),
+            words: self.closing_words(room),
             ..Tally::default()
         };
         let mut waiting = 0;
@@ -179,6 +179,18 @@ impl Control {
         tally.verdict(done)
     }
 
+    fn closing_words(&self, room: &Room) -> String {
+        let told = pace::closing(
+            room.archived_bytes,
+            self.closing_rate(room),
+            self.closing_seconds_left(room),
+        );
+        if told.is_empty() {
+            return "archiving and verifying".to_owned();
+        }
+        format!("archiving and verifying, {told}")
+    }
+
     fn seats_of<'a>(&'a self, room: &'a RoomName) -> impl Iterator<Item = &'a Seat> {
         self.seats.values().filter(move |seat| seat.record.id.room == *room)
     }
@@ -247,11 +259,6 @@ fn all_alike(left: &[Left]) -> Option<Fault> {
         [only] => Some(only.fault.clone()),
         _ => None,
     }
-}
-
-fn closing_words(seconds_left: Option<u64>) -> String {
-    let words = "archiving and verifying";
-    seconds_left.map_or_else(|| words.to_owned(), |left| format!("{words}, {}", pace::about(left)))
 }
 
 /// So many seats, in words.

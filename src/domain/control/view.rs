@@ -77,6 +77,8 @@ impl Control {
             lease_seconds_left: seats.iter().filter_map(|seat| seat.lease_seconds_left).max(),
             seats_total: room.total.max(seats.len()),
             closing_seconds_left: self.closing_seconds_left(room),
+            closing_bytes: room.archived_bytes,
+            closing_rate: self.closing_rate(room),
             seats,
             fault: room.fault.clone(),
         }
@@ -102,6 +104,7 @@ impl Control {
             memory_limit_bytes: Some(template.memory_bytes),
             pids: seat.figures.map(|f| f.pids),
             lease_seconds_left: Some(left_ms.div_ceil(1_000)),
+            held: seat.record.held,
             route: seat.record.route.clone(),
             archive_id: seat.record.closing.archive.as_ref().map(|claim| claim.id.clone()),
             fault: seat.fault.clone(),

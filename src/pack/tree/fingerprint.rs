@@ -1,9 +1,9 @@
-//! Whether anything changed: a digest of what the file system tells of a tree, for which no file is opened.
+//! What the file system tells of a tree, for which no file is opened: whether anything changed, and how large it is.
 
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::Stat;
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
@@ -30,25 +30,62 @@ pub fn fingerprint(
     skip: &dyn Fn(&[u8], bool) -> bool,
     wanted: &dyn Fn() -> bool,
 ) -> io::Result<[u8; 32]> {
-    let (mut way, root) = Way::new(root, b"").map_err(|trouble| untold(b"", trouble))?;
     let mut hash = Sha256::new();
-    // A directory is noted before it is listed: whatever happens to it later shows in the next digest.
-    note(&mut hash, b"", root.stat());
+    look(root, skip, wanted, &mut |told| match told {
+        Told::Thing(name, stat) => note(&mut hash, name, stat),
+        Told::End => hash.update(END.to_le_bytes()),
+    })?;
+    Ok(hash.finalize().into())
+}
+
+/// The bytes of all files below `root`, as the file system tells. `skip` and `wanted` are those of [`fingerprint`].
+///
+/// # Errors
+/// When a directory cannot be read, or is moved away meanwhile. When nobody waits any more.
+pub fn size(root: OwnedFd, skip: &dyn Fn(&[u8], bool) -> bool, wanted: &dyn Fn() -> bool) -> io::Result<u64> {
+    let mut sum = 0_u64;
+    look(root, skip, wanted, &mut |told| {
+        if let Told::Thing(_, stat) = told
+            && FileType::from_raw_mode(stat.st_mode).is_file()
+        {
+            sum = sum.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
+        }
+    })?;
+    Ok(sum)
+}
+
+/// What is told of a tree, depth first.
+enum Told<'t> {
+    /// Something, by its name in its directory.
+    Thing(&'t [u8], &'t Stat),
+    /// A directory ends.
+    End,
+}
+
+fn look(
+    root: OwnedFd,
+    skip: &dyn Fn(&[u8], bool) -> bool,
+    wanted: &dyn Fn() -> bool,
+    tell: &mut dyn FnMut(Told),
+) -> io::Result<()> {
+    let (mut way, root) = Way::new(root, b"").map_err(|trouble| untold(b"", trouble))?;
+    // A directory is told of before it is listed: whatever happens to it later shows the next time.
+    tell(Told::Thing(b"", root.stat()));
     way.enter(root).map_err(|trouble| untold(b"", trouble))?;
     loop {
         if !wanted() {
             return Err(io::Error::other("called off"));
         }
         match way.step().map_err(|trouble| untold(way.path(), trouble))? {
-            Step::End => return Ok(hash.finalize().into()),
-            Step::Left => hash.update(END.to_le_bytes()),
+            Step::End => return Ok(()),
+            Step::Left => tell(Told::End),
             Step::Lost(path) => return Err(untold(&way.path()[..path], Errno::NOENT.into())),
-            Step::Name => look(&mut way, &mut hash, skip)?,
+            Step::Name => look_at(&mut way, skip, tell)?,
         }
     }
 }
 
-fn look(way: &mut Way, hash: &mut Sha256, skip: &dyn Fn(&[u8], bool) -> bool) -> io::Result<()> {
+fn look_at(way: &mut Way, skip: &dyn Fn(&[u8], bool) -> bool, tell: &mut dyn FnMut(Told)) -> io::Result<()> {
     let held = match way.hold() {
         // Its directory's moment tells that it went.
         Err(Trouble::Missed(Errno::NOENT)) => return Ok(()),
@@ -58,7 +95,7 @@ fn look(way: &mut Way, hash: &mut Sha256, skip: &dyn Fn(&[u8], bool) -> bool) ->
     if way.path().len() <= PATH_MAX && skip(below(way.path()), is_directory) {
         return Ok(());
     }
-    note(hash, way.name(), held.stat());
+    tell(Told::Thing(way.name(), held.stat()));
     if is_directory && !way.is_elsewhere(&held) {
         way.enter(held).map_err(|trouble| untold(way.path(), trouble))?;
     }

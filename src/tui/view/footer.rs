@@ -11,6 +11,7 @@ use crate::tui::form::Focus;
 use crate::tui::keys::{Binding, Intent, KEYS, Scope, name};
 use crate::tui::layer::Layer;
 use crate::tui::model::Model;
+use crate::tui::rights;
 use crate::tui::shelf;
 use crate::tui::text::clean;
 
@@ -57,8 +58,10 @@ fn hint(model: &Model, binding: &Binding) -> Vec<Span<'static>> {
         Some(Layer::Archives(list)) if binding.intent == Intent::Everything && list.all => "room",
         _ => binding.short,
     };
+    let refused = rights::refusal(model, binding.scope, binding.intent).is_some();
+    let style = if refused { model.look.dim() } else { model.look.accent() };
     vec![
-        Span::styled(key, model.look.accent()),
+        Span::styled(key, style),
         Span::styled(format!(" {word}"), model.look.dim()),
     ]
 }

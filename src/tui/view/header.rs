@@ -124,6 +124,10 @@ fn facts(room: &RoomView) -> Vec<String> {
     if room.exam {
         facts.push("exam".to_owned());
     }
+    let held = room.seats.iter().filter(|seat| seat.held).count();
+    if held > 0 {
+        facts.push(format!("{held} held"));
+    }
     facts.extend(room.lease_seconds_left.map(|seconds| match seconds {
         0 => "ended".to_owned(),
         s => format!("{} left", left(s)),

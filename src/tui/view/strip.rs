@@ -137,7 +137,7 @@ fn of_room(model: &Model, room: &RoomView) -> Option<Item> {
         share: share(done as u64, room.seats_total as u64),
         figure: format!("{done:>3}/{}", room.seats_total),
         failed: here(|phase| phase == Phase::Failed),
-        text: room.closing_seconds_left.map_or_else(String::new, pace::about),
+        text: pace::closing(room.closing_bytes, room.closing_rate, room.closing_seconds_left),
     })
 }
 

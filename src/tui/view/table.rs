@@ -155,8 +155,12 @@ fn names(model: &Model, c: Columns, seat: &SeatView, here: bool) -> Vec<Span<'st
         format!("{:PHASE$}{gap}", seat.phase.word()),
         look.phase(seat.phase),
     ));
-    let lease = seat.lease_seconds_left;
-    let text = lease.map_or_else(|| "-".to_owned(), left);
+    let lease = seat.lease_seconds_left.filter(|_| !seat.held);
+    let text = match lease {
+        Some(seconds) => left(seconds),
+        None if seat.held => "held".to_owned(),
+        None => "-".to_owned(),
+    };
     spans.push(Span::styled(format!("{text:>LEASE$}{gap}"), lease_style(look, lease)));
     spans
 }

@@ -1,17 +1,19 @@
 //! The socket itself: made private, accepted from within bounds, drained at the end.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::peer;
+use super::peer::{self, Peers, Stranger};
 use super::talk::{Host, refuse, talk};
 use crate::domain::ids::InstanceId;
 use crate::engine::handle::Handle;
@@ -22,6 +24,8 @@ use crate::wire::message::UnwelcomeCode;
 /// Most connections at a time: several boards, logs and shells for every supervisor of a lab, and far below the
 /// usual limit of 1,024 open files.
 pub const CONNECTIONS_MAX: usize = 256;
+/// Most connections of one user who does not own the agent: nobody takes all the places.
+pub const EACH_MAX: usize = 64;
 /// How long connections may take to say goodbye when the agent stops; service managers wait much longer.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 /// Pause after a failed accept (out of file descriptors), so that the failure does not spin.
@@ -49,7 +53,8 @@ pub enum BindError {
     },
 }
 
-/// Makes the socket at `socket`, readable for its owner alone, in place of one that an earlier agent left behind.
+/// Makes the socket at `socket` in place of one that an earlier agent left behind. Everybody may knock there who may
+/// enter its directory: who is let in is decided by the user id that the kernel tells, before anything is said.
 ///
 /// Only the holder of the state directory's lock may call this: it takes the name from whoever had it.
 ///
@@ -58,7 +63,7 @@ pub enum BindError {
 pub fn bind(socket: &Path) -> Result<UnixListener, BindError> {
     paths::check_socket(socket)?;
     if let Some(directory) = socket.parent() {
-        paths::private_directory(directory)?;
+        paths::open_directory(directory)?;
     }
     let io_error = |cause| BindError::Io {
         socket: socket.to_owned(),
@@ -70,7 +75,7 @@ pub fn bind(socket: &Path) -> Result<UnixListener, BindError> {
     }
     remove_stale(socket)?;
     let listener = UnixListener::bind(socket).map_err(io_error)?;
-    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(io_error)?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666)).map_err(io_error)?;
     Ok(listener)
 }
 
@@ -104,13 +109,18 @@ fn ignore_absent(socket: &Path, cause: io::Error) -> Result<(), BindError> {
 }
 
 /// Serves clients until `shutdown`; then lets open conversations end within a short grace.
-pub async fn serve(listener: UnixListener, handle: Handle, instance: InstanceId, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: UnixListener,
+    peers: Peers,
+    (handle, instance): (Handle, InstanceId),
+    shutdown: CancellationToken,
+) {
+    let door = Arc::new(Door::new(peers));
     let host = Arc::new(Host {
         handle,
         instance,
         shutdown: shutdown.clone(),
     });
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -118,7 +128,7 @@ pub async fn serve(listener: UnixListener, handle: Handle, instance: InstanceId,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => admit(stream, &places, &host, &tasks).await,
+            Ok((stream, _)) => admit(stream, &door, &host, &tasks).await,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -129,9 +139,67 @@ pub async fn serve(listener: UnixListener, handle: Handle, instance: InstanceId,
     tasks.wait().await;
 }
 
+/// The places for connections.
+struct Door {
+    peers: Peers,
+    places: Arc<Semaphore>,
+    /// Connections of each user.
+    each: Mutex<HashMap<u32, usize>>,
+}
+
+impl Door {
+    fn new(peers: Peers) -> Self {
+        Self {
+            peers,
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            each: Mutex::default(),
+        }
+    }
+
+    fn place(self: &Arc<Self>, uid: u32) -> Result<Place, String> {
+        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Err(format!(
+                "{CONNECTIONS_MAX} clients are connected already: close some boards or logs"
+            ));
+        };
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = each.entry(uid).or_default();
+        if *count >= EACH_MAX && !peer::is_owner(uid) {
+            return Err(format!(
+                "{EACH_MAX} clients of this user are connected already: close some boards or logs"
+            ));
+        }
+        *count += 1;
+        Ok(Place {
+            door: Arc::clone(self),
+            uid,
+            _permit: permit,
+        })
+    }
+}
+
+/// A connection's place; it is free again when this is gone.
+struct Place {
+    door: Arc<Door>,
+    uid: u32,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut each = self.door.each.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = each.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                each.remove(&self.uid);
+            }
+        }
+    }
+}
+
 /// Gives a connection a task of its own, or says at once why not. The answer fits a fresh socket's buffer, so
 /// writing it does not wait for the peer.
-async fn admit(stream: UnixStream, places: &Arc<Semaphore>, host: &Arc<Host>, tasks: &TaskTracker) {
+async fn admit(stream: UnixStream, door: &Arc<Door>, host: &Arc<Host>, tasks: &TaskTracker) {
     let credentials = match stream.peer_cred() {
         Ok(credentials) => credentials,
         Err(error) => {
@@ -139,21 +207,30 @@ async fn admit(stream: UnixStream, places: &Arc<Semaphore>, host: &Arc<Host>, ta
             return;
         }
     };
-    if !peer::may_enter(credentials.uid()) {
-        tracing::warn!(uid = credentials.uid(), "another user's connection was refused");
-        host.handle.counts().turned_away(Turned::Unwelcome);
-        return refuse(stream, UnwelcomeCode::Refused, peer::REFUSAL).await;
-    }
-    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-        host.handle.counts().turned_away(Turned::Full);
-        let text = format!("{CONNECTIONS_MAX} clients are connected already: close some boards or logs");
-        return refuse(stream, UnwelcomeCode::Busy, &text).await;
+    let place = match door.place(credentials.uid()) {
+        Ok(place) => place,
+        Err(text) => {
+            host.handle.counts().turned_away(Turned::Full);
+            return refuse(stream, UnwelcomeCode::Busy, &text).await;
+        }
     };
-    tasks.spawn(converse(stream, credentials.uid(), place, Arc::clone(host)));
+    tasks.spawn(converse(stream, credentials, place, Arc::clone(host)));
 }
 
-async fn converse(stream: UnixStream, uid: u32, _place: OwnedSemaphorePermit, host: Arc<Host>) {
-    let actor = peer::actor(uid).await;
+async fn converse(stream: UnixStream, credentials: UCred, place: Place, host: Arc<Host>) {
+    let actor = match place.door.peers.actor(credentials).await {
+        Ok(actor) => actor,
+        Err(Stranger::NoRole(text)) => {
+            tracing::warn!(uid = credentials.uid(), "somebody without a role was refused");
+            host.handle.counts().turned_away(Turned::Unwelcome);
+            return refuse(stream, UnwelcomeCode::Refused, &text).await;
+        }
+        Err(Stranger::Unknown(text)) => {
+            tracing::warn!(uid = credentials.uid(), text, "somebody was refused");
+            host.handle.counts().turned_away(Turned::Unwelcome);
+            return refuse(stream, UnwelcomeCode::Busy, &text).await;
+        }
+    };
     let overdue = async {
         host.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN_GRACE).await;

@@ -4,12 +4,13 @@
 //! dead client costs a task and a bounded buffer, never the engine's time.
 
 mod listen;
+mod origin;
 mod peer;
 mod requests;
 mod shell;
 mod talk;
 mod watch;
 
-pub use listen::{BindError, CONNECTIONS_MAX, bind, serve, unbind};
-pub use peer::actor;
+pub use listen::{BindError, CONNECTIONS_MAX, EACH_MAX, bind, serve, unbind};
+pub use peer::{Peers, own};
 pub use talk::{Host, talk};

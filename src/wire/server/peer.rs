@@ -1,36 +1,148 @@
-//! Who is at the other end, as the kernel tells it.
+//! Who is at the other end: the kernel tells the user id, the system's tables tell name and groups, the configuration
+//! what they may do.
 //!
-//! Knows: user ids and login names. For now an agent serves its own user and root; both are admins.
+//! Knows: users and groups as the system looks them up (files, LDAP, …). Must not know: what is asked for.
 
-use crate::domain::role::{Actor, Role};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-/// What another user is told.
-pub const REFUSAL: &str = "this agent serves only the user who runs it: run labtop as that user (`sudo -u USER labtop`), \
-     or set LABTOP_STATE to a directory of your own to run another agent";
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use tokio::net::unix::UCred;
+use tokio::time::Instant;
 
+use super::origin;
+use crate::domain::role::{Actor, Person, Rights, Role, RoleSettings};
+
+/// How long a look-up counts: somebody who is put into a group need not wait, nor is a directory asked for every verb.
+const KNOWN_FOR: Duration = Duration::from_secs(10);
+/// How long the system's tables may take; a directory on the network may be away.
+const LOOK_UP_LIMIT: Duration = Duration::from_secs(5);
 const ROOT: u32 = 0;
 
-/// Whether this user may connect.
-pub fn may_enter(uid: u32) -> bool {
-    uid == ROOT || uid == rustix::process::geteuid().as_raw()
+/// Why somebody is not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stranger {
+    /// They have no role.
+    NoRole(String),
+    /// Nobody knows who they are at the moment.
+    Unknown(String),
 }
 
-/// The person behind a user id that may enter.
-pub async fn actor(uid: u32) -> Actor {
-    let users = tokio::fs::read("/etc/passwd").await.unwrap_or_default();
-    Actor {
-        uid,
-        name: login_name(&String::from_utf8_lossy(&users), uid).unwrap_or_else(|| format!("uid {uid}")),
-        role: Role::Admin,
+/// Those who may come in.
+#[derive(Debug)]
+pub struct Peers {
+    settings: RoleSettings,
+    known: Mutex<HashMap<u32, (Instant, Person)>>,
+}
+
+impl Peers {
+    /// Lets in whom the settings give a role.
+    #[must_use]
+    pub fn new(settings: RoleSettings) -> Self {
+        Self {
+            settings,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The person behind a connection.
+    pub(super) async fn actor(&self, credentials: UCred) -> Result<Actor, Stranger> {
+        let uid = credentials.uid();
+        let found = self.person(uid).await;
+        let person = match found {
+            Ok(person) => person,
+            // The agent's own user needs no table.
+            Err(_) if is_owner(uid) => nameless(uid),
+            Err(text) => return Err(Stranger::Unknown(text)),
+        };
+        let rights = if is_owner(uid) {
+            Rights::of(Role::Admin)
+        } else {
+            self.settings.rights(&person)
+        };
+        if rights.best().is_none() && !rights.is_gateway() {
+            return Err(Stranger::NoRole(no_role(&person.name)));
+        }
+        Ok(Actor {
+            uid,
+            name: person.name,
+            origin: origin::of(credentials.pid()),
+            rights,
+        })
+    }
+
+    async fn person(&self, uid: u32) -> Result<Person, String> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((since, person)) = known().get(&uid)
+            && since.elapsed() < KNOWN_FOR
+        {
+            return Ok(person.clone());
+        }
+        let looked = tokio::task::spawn_blocking(move || look_up(uid));
+        let person = tokio::time::timeout(LOOK_UP_LIMIT, looked)
+            .await
+            .map_err(|_| format!("the system does not say who user {uid} is: its directory does not answer"))?
+            .map_err(|error| error.to_string())?
+            .map_err(|error| format!("the system does not say who user {uid} is: {error}"))?;
+        let mut known = known();
+        known.retain(|_, (since, _)| since.elapsed() < KNOWN_FOR);
+        known.insert(uid, (Instant::now(), person.clone()));
+        Ok(person)
     }
 }
 
-fn login_name(users: &str, uid: u32) -> Option<String> {
-    users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+/// Whether it is root or the agent's own user: they could do everything without the agent, too.
+pub(super) fn is_owner(uid: u32) -> bool {
+    uid == ROOT || uid == rustix::process::geteuid().as_raw()
+}
+
+/// This process's own user, as an admin.
+#[must_use]
+pub fn own() -> Actor {
+    let uid = rustix::process::geteuid().as_raw();
+    Actor {
+        uid,
+        name: look_up(uid).unwrap_or_else(|_| nameless(uid)).name,
+        origin: origin::of(rustix::process::getpid().as_raw_pid().into()),
+        rights: Rights::of(Role::Admin),
+    }
+}
+
+fn no_role(name: &str) -> String {
+    format!(
+        "{name} has no role here: an admin gives one with [roles] in the agent's configuration, or by a group that \
+         stands there; LABTOP_STATE=DIR runs an agent of your own"
+    )
+}
+
+fn nameless(uid: u32) -> Person {
+    Person {
+        name: format!("uid {uid}"),
+        groups: Vec::new(),
+    }
+}
+
+/// Somebody without an entry has a number for a name, which no configuration names.
+fn look_up(uid: u32) -> nix::Result<Person> {
+    let Some(user) = User::from_uid(Uid::from_raw(uid))? else {
+        return Ok(nameless(uid));
+    };
+    let Ok(name) = CString::new(user.name.as_bytes()) else {
+        return Ok(nameless(uid));
+    };
+    let groups = getgrouplist(&name, user.gid)?;
+    let named = groups.into_iter().filter_map(group_name).collect();
+    Ok(Person {
+        name: user.name,
+        groups: named,
     })
+}
+
+/// A group without a name cannot be in the configuration.
+fn group_name(gid: Gid) -> Option<String> {
+    Group::from_gid(gid).ok().flatten().map(|group| group.name)
 }
 
 #[cfg(test)]
@@ -38,16 +150,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_come_from_the_user_table() {
-        let users = "root:x:0:0:root:/root:/bin/sh\nbad line\nann:x:1000:1000::/home/ann:/bin/sh\n";
-        assert_eq!(login_name(users, 1000).as_deref(), Some("ann"));
-        assert_eq!(login_name(users, 7), None);
+    fn root_is_in_its_group_and_a_number_without_an_entry_is_nobody() {
+        let root = look_up(ROOT).unwrap();
+        assert_eq!(root.name, "root");
+        assert!(root.groups.contains(&"root".to_owned()), "{root:?}");
+        assert_eq!(look_up(3_999_999_999).unwrap(), nameless(3_999_999_999));
     }
 
     #[test]
-    fn the_owner_and_root_enter() {
+    fn the_owner_and_root_are_admins() {
         let own = rustix::process::geteuid().as_raw();
-        assert!(may_enter(own) && may_enter(ROOT));
-        assert!(!may_enter(own + 1));
+        assert!(is_owner(own) && is_owner(ROOT) && !is_owner(own + 1));
+        assert_eq!(super::own().rights.best(), Some(Role::Admin));
     }
 }

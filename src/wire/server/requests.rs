@@ -60,23 +60,28 @@ fn stopping() -> Fault {
 }
 
 /// Answers a question.
-pub async fn ask<S>(connection: Connection<S>, query: Query, host: &Host) -> io::Result<()>
+pub async fn ask<S>(connection: Connection<S>, actor: Actor, query: Query, host: &Host) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite,
 {
     let Connection { mut reader, mut writer } = connection;
     tokio::select! {
         ended = left(&mut reader) => ended,
-        answer = host.handle.ask(query) => writer.message(&Event::Answer(answer)).await,
+        answer = host.handle.ask(actor, query) => writer.message(&Event::Answer(answer)).await,
     }
 }
 
 /// Sends a seat's log until it ends or the client leaves.
-pub async fn logs<S>(connection: Connection<S>, seat: SeatId, tail: u32, follow: bool, host: &Host) -> io::Result<()>
+pub async fn logs<S>(
+    connection: Connection<S>,
+    actor: Actor,
+    (seat, tail, follow): (SeatId, u32, bool),
+    host: &Host,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite,
 {
-    pipe(connection, host.handle.logs(seat, tail, follow), host).await
+    pipe(connection, host.handle.logs(actor, seat, tail, follow), host).await
 }
 
 /// Sends a part of a stored archive until it ends or the client leaves.

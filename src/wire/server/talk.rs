@@ -32,15 +32,15 @@ where
     S: AsyncRead + AsyncWrite,
 {
     let mut connection = Connection::new(stream);
-    greet(&mut connection, host).await?;
+    greet(&mut connection, &actor, host).await?;
     // From here on somebody is attached, so that a detached agent does not end under them.
     let _attached = host.handle.attach();
     let request: Request = connection.reader.next_promptly().await?;
     match request {
-        Request::Watch => watch::watch(connection, host).await,
+        Request::Watch => watch::watch(connection, actor, host).await,
         Request::Run { command } => requests::run(connection, actor, command, host).await,
-        Request::Ask { query } => requests::ask(connection, query, host).await,
-        Request::Logs { seat, tail, follow } => requests::logs(connection, seat, tail, follow, host).await,
+        Request::Ask { query } => requests::ask(connection, actor, query, host).await,
+        Request::Logs { seat, tail, follow } => requests::logs(connection, actor, (seat, tail, follow), host).await,
         Request::Fetch { id, excerpt } => requests::fetch(connection, actor, id, excerpt, host).await,
         Request::Backup => requests::backup(connection, actor, host).await,
         Request::Shell { seat, cols, rows } => shell::shell(connection, actor, seat, (cols, rows), host).await,
@@ -53,7 +53,11 @@ pub(super) async fn refuse<S: AsyncRead + AsyncWrite>(stream: S, code: Unwelcome
     let _ = unwelcome(&mut connection, code, text).await;
 }
 
-async fn greet<S: AsyncRead + AsyncWrite>(connection: &mut Connection<S>, host: &Host) -> io::Result<()> {
+async fn greet<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    actor: &Actor,
+    host: &Host,
+) -> io::Result<()> {
     match connection.reader.next_promptly::<Hello>().await {
         Ok(hello) if hello.protocol == PROTOCOL => {}
         Ok(hello) => {
@@ -76,6 +80,7 @@ async fn greet<S: AsyncRead + AsyncWrite>(connection: &mut Connection<S>, host: 
         version: version(),
         instance: host.instance.clone(),
         pid: std::process::id(),
+        rights: Some(actor.rights.clone()),
     };
     connection.writer.message(&Greeting::Welcome(welcome)).await?;
     connection.reader.trust();

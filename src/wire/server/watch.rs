@@ -1,6 +1,5 @@
 //! Snapshots and notices for a screen: the newest snapshot only, and the number of notices that were missed.
 
-use std::borrow::Cow;
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -8,10 +7,12 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::talk::Host;
 use crate::domain::notice::Notice;
+use crate::domain::role::Actor;
 use crate::wire::message::Event;
 use crate::wire::stream::{Connection, FrameReader};
 
-pub async fn watch<S: AsyncRead + AsyncWrite>(connection: Connection<S>, host: &Host) -> io::Result<()> {
+/// Shows what the person may see: rooms, and news that are not about others.
+pub async fn watch<S: AsyncRead + AsyncWrite>(connection: Connection<S>, actor: Actor, host: &Host) -> io::Result<()> {
     let Connection { mut reader, mut writer } = connection;
     let mut notices = host.handle.notices();
     let mut snapshots = host.handle.snapshots();
@@ -26,17 +27,22 @@ pub async fn watch<S: AsyncRead + AsyncWrite>(connection: Connection<S>, host: &
                 }
                 // The lock on the newest value is let go before anything is written.
                 let snapshot = snapshots.borrow_and_update().clone();
-                writer.message(&Event::Snapshot(Cow::Borrowed(&*snapshot))).await?;
+                writer.message(&Event::Snapshot(snapshot.seen_by(&actor.rights))).await?;
             }
-            news = notices.recv() => match notice(news) {
-                Some(event) => writer.message(&event).await?,
-                None => return Ok(()),
+            news = notices.recv() => match news {
+                // What is about a room that the person does not see.
+                Ok(notice) if !notice.seen_by(&actor.rights) => {}
+                news => match event(news) {
+                    Some(event) => writer.message(&event).await?,
+                    None => return Ok(()),
+                },
             },
         }
     }
 }
 
-fn notice(news: Result<Notice, RecvError>) -> Option<Event<'static>> {
+/// None at the end of the news.
+fn event(news: Result<Notice, RecvError>) -> Option<Event<'static>> {
     match news {
         Ok(notice) => Some(Event::Notice(notice)),
         Err(RecvError::Lagged(count)) => Some(Event::Missed { count }),

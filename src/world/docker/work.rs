@@ -5,6 +5,7 @@
 //! else through a carrier. Changed files elsewhere are asked of the seat's own container, which answers nothing else
 //! meanwhile: only a seat that is still is asked.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::domain::template::Selection;
 use crate::world::archive::{PIECES, Piece, Source, Supply};
 
 use crate::pack::rules::{Part, Selector};
-use crate::pack::tree::fingerprint;
+use crate::pack::tree::{fingerprint, size};
 
 /// A seat's work that is about to be read. Its carrier keeps the workspace from being removed meanwhile.
 pub struct Work {
@@ -115,14 +116,7 @@ impl Docker {
         selection: &Selection,
     ) -> Option<[u8; 32]> {
         let place = self.workspace_here(seat, session, container.as_str()).await?;
-        let tree = open_tree(&place)?;
-        let selector = Selector::new(selection).ok()?;
-        let skip = move |path: &[u8], is_directory| selector.left_out(Part::Workspace, path, is_directory).is_some();
-        let waited = Arc::new(());
-        let waits = Arc::downgrade(&waited);
-        let told = tokio::task::spawn_blocking(move || fingerprint(tree, &skip, &|| waits.strong_count() > 0));
-        let told = told.await.ok()?;
-        drop(waited);
+        let told = look(open_tree(&place)?, selection, fingerprint).await?;
         told.inspect_err(|error| tracing::debug!(%error, %seat, "a workspace has no fingerprint now"))
             .ok()
     }
@@ -153,6 +147,20 @@ impl Docker {
     }
 }
 
+/// How a tree is looked at: the tree, what is skipped, and whether anybody still waits.
+type Look<T> = fn(OwnedFd, &dyn Fn(&[u8], bool) -> bool, &dyn Fn() -> bool) -> io::Result<T>;
+
+/// Looks at a tree without what is left out of its archive, on a thread that ends when nobody waits any more.
+async fn look<T: Send + 'static>(tree: OwnedFd, selection: &Selection, how: Look<T>) -> Option<io::Result<T>> {
+    let selector = Selector::new(selection).ok()?;
+    let skip = move |path: &[u8], is_directory| selector.left_out(Part::Workspace, path, is_directory).is_some();
+    let waited = Arc::new(());
+    let waits = Arc::downgrade(&waited);
+    let told = tokio::task::spawn_blocking(move || how(tree, &skip, &|| waits.strong_count() > 0)).await;
+    drop(waited);
+    told.ok()
+}
+
 fn place_of(volume: &Volume, root: &str) -> Option<PathBuf> {
     let plain = volume.driver == "local" && volume.options.is_empty();
     let path = Path::new(&volume.mountpoint);
@@ -165,6 +173,13 @@ fn open_tree(path: &Path) -> Option<OwnedFd> {
 }
 
 impl Work {
+    /// How many bytes the workspace's files have, once it is asked for; none when it lies elsewhere.
+    pub fn size(&self, selection: &Selection) -> impl Future<Output = Option<u64>> + use<> {
+        let tree = self.tree.as_ref().and_then(|tree| tree.try_clone().ok());
+        let selection = selection.clone();
+        async move { look(tree?, &selection, size).await?.ok() }
+    }
+
     /// What the seat printed; none without a container.
     pub async fn log(&self) -> Option<mpsc::Receiver<Piece>> {
         match &self.container {

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, ToSql, params};
 use serde::Serialize;
 
+use super::chain;
 use super::rows::{room_wanted, seat_wanted, verify_mode};
 use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::proof::{ArchiveClaim, SNAPSHOT_EPOCH, VerifyMode};
-use crate::domain::record::{AuditEntry, Change, Closing, RoomRecord, SeatRecord, Wanted};
+use crate::domain::record::{Change, Closing, RoomRecord, SeatRecord, Wanted};
 
 /// Makes the changes of one write; the caller sees to it that they hold together.
 pub(super) fn apply_all(db: &Connection, changes: &[Change]) -> rusqlite::Result<()> {
@@ -26,12 +27,13 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
             .try_for_each(|seat| set_wanted(db, seat, *wanted, discard_by.as_deref())),
         Change::SetMade(seats) => seats.iter().try_for_each(|seat| set_made(db, seat)),
         Change::SetDeadlines(ends) => ends.iter().try_for_each(|(seat, end)| set_deadline(db, seat, *end)),
+        Change::SetHeld(seats, held) => seats.iter().try_for_each(|seat| set_held(db, seat, *held)),
         Change::SetClosing(seat, closing) => set_closing(db, seat, closing),
         Change::AddArchive(claim, mode) => add_archive(db, claim, *mode),
         Change::DropSnapshot(id) => drop_snapshot(db, id),
         Change::CheckArchive { id, proven, unix_ms } => check_archive(db, id, *proven, *unix_ms),
         Change::EndSeat(seat) => end_seat(db, seat),
-        Change::Audit(entry) => add_audit(db, entry),
+        Change::Audit(entry) => chain::add(db, entry),
         Change::SetEngine(id) => run(db, "UPDATE meta SET engine = ?1", params![id]),
     }
 }
@@ -62,11 +64,11 @@ fn add_seat(db: &Connection, seat: &SeatRecord) -> rusqlite::Result<()> {
     run(
         db,
         "INSERT INTO seats (room, student, session, wanted, route, deadline_unix_ms, discard_by, epoch, stillness,
-             archive, container_removed, made, restore)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             archive, container_removed, made, restore, held)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT (room, student) DO UPDATE SET session = ?3, wanted = ?4, route = ?5, deadline_unix_ms = ?6,
              discard_by = ?7, epoch = ?8, stillness = ?9, archive = ?10, container_removed = ?11, made = ?12,
-             restore = ?13
+             restore = ?13, held = ?14
          WHERE session < ?3",
         params![
             seat.id.room.as_str(),
@@ -82,6 +84,7 @@ fn add_seat(db: &Connection, seat: &SeatRecord) -> rusqlite::Result<()> {
             closing.container_removed,
             seat.made,
             seat.restore.as_ref().map(ArchiveId::as_str),
+            seat.held,
         ],
     )
 }
@@ -112,6 +115,14 @@ fn set_deadline(db: &Connection, seat: &SeatId, end_unix_ms: u64) -> rusqlite::R
         db,
         "UPDATE seats SET deadline_unix_ms = ?3 WHERE room = ?1 AND student = ?2",
         params![seat.room.as_str(), seat.student.as_str(), number(end_unix_ms)?],
+    )
+}
+
+fn set_held(db: &Connection, seat: &SeatId, held: bool) -> rusqlite::Result<()> {
+    run(
+        db,
+        "UPDATE seats SET held = ?3 WHERE room = ?1 AND student = ?2",
+        params![seat.room.as_str(), seat.student.as_str(), held],
     )
 }
 
@@ -178,21 +189,6 @@ fn end_seat(db: &Connection, seat: &SeatId) -> rusqlite::Result<()> {
         db,
         "DELETE FROM seats WHERE room = ?1 AND student = ?2",
         params![seat.room.as_str(), seat.student.as_str()],
-    )
-}
-
-fn add_audit(db: &Connection, entry: &AuditEntry) -> rusqlite::Result<()> {
-    run(
-        db,
-        "INSERT INTO audit (unix_ms, uid, user, verb, target, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            number(entry.unix_ms)?,
-            entry.uid,
-            entry.user,
-            entry.verb,
-            entry.target,
-            entry.outcome,
-        ],
     )
 }
 

@@ -3,6 +3,7 @@
 //! Knows: how the domain's records become rows. Must not know: why they change, or what time it is.
 
 mod apply;
+mod chain;
 mod copy;
 mod rebuild;
 mod rows;
@@ -17,7 +18,7 @@ use std::thread;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::command::ArchiveRow;
+use crate::domain::command::{ArchiveRow, AuditChain};
 use crate::domain::fault::Fault;
 use crate::domain::ids::{ArchiveId, InstanceId, RoomName, SeatId};
 use crate::domain::proof::ArchiveClaim;
@@ -38,6 +39,8 @@ pub struct AuditRow {
     pub seq: u64,
     /// What it says.
     pub entry: AuditEntry,
+    /// SHA-256 of this line and of the hash of the one before, in hexadecimal.
+    pub hash: String,
 }
 
 /// A cheap, cloneable way to the ledger. The file is closed when the last handle is gone and all that waits is written.
@@ -137,12 +140,20 @@ impl Ledger {
         self.read(move |db| rows::claims(db, seat.as_ref())).await
     }
 
-    /// The audit trail, newest last.
+    /// At most `limit` lines of the audit trail after line `after`, of what was done to a room or all, newest last.
     ///
     /// # Errors
     /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
-    pub async fn audit(&self) -> Result<Vec<AuditRow>, Fault> {
-        self.read(rows::audit).await
+    pub async fn audit(&self, room: Option<RoomName>, after: u64, limit: usize) -> Result<Vec<AuditRow>, Fault> {
+        self.read(move |db| rows::audit(db, room.as_ref(), after, limit)).await
+    }
+
+    /// Whether the audit trail is as it was written.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
+    pub async fn audit_chain(&self) -> Result<AuditChain, Fault> {
+        self.read(chain::check).await
     }
 
     /// Reads the whole file and says `ok`, or what is wrong with it, one finding a line.

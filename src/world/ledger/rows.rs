@@ -46,9 +46,31 @@ pub(super) fn state(db: &Connection) -> rusqlite::Result<LedgerState> {
     })
 }
 
-/// The audit trail, newest last.
-pub(super) fn audit(db: &Connection) -> rusqlite::Result<Vec<AuditRow>> {
-    all(db, "SELECT * FROM audit ORDER BY seq", audit_row)
+/// At most `limit` records of the audit trail after one of them, of what was done to a room or all, newest last.
+pub(super) fn audit(
+    db: &Connection,
+    room: Option<&RoomName>,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<AuditRow>> {
+    // A target is a room, a seat of it, or begins with one of them. A room's name holds nothing that GLOB knows.
+    let mut rows = db.prepare(
+        "SELECT * FROM audit WHERE seq > ?1
+             AND (?2 IS NULL OR target = ?2 OR target GLOB ?2 || '/*' OR target GLOB ?2 || ' *')
+         ORDER BY seq LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found = rows.query_map(params![number(after)?, room.map(RoomName::as_str), limit], audit_row)?;
+    found.collect()
+}
+
+/// Shows every record of the audit trail, oldest first.
+pub(super) fn each_audit(db: &Connection, mut show: impl FnMut(AuditRow)) -> rusqlite::Result<()> {
+    let mut rows = db.prepare("SELECT * FROM audit ORDER BY seq")?;
+    for row in rows.query_map([], audit_row)? {
+        show(row?);
+    }
+    Ok(())
 }
 
 /// Archives, oldest first, of one room or all. A seat that ran again after it was frozen has one of each freezing: the
@@ -132,6 +154,7 @@ fn seat(row: &Row<'_>) -> rusqlite::Result<SeatRecord> {
         route: row.get("route")?,
         deadline_unix_ms: count(row, "deadline_unix_ms")?,
         discard_by: row.get("discard_by")?,
+        held: row.get("held")?,
         restore: optional_id(row, "restore")?,
         closing: Closing {
             epoch: count(row, "epoch")?,
@@ -174,10 +197,12 @@ fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
             unix_ms: count(row, "unix_ms")?,
             uid: row.get("uid")?,
             user: row.get("user")?,
+            origin: row.get("origin")?,
             verb: row.get("verb")?,
             target: row.get("target")?,
             outcome: row.get("outcome")?,
         },
+        hash: row.get::<_, Option<String>>("hash")?.unwrap_or_default(),
     })
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::chain;
 use super::trouble::{self, ledger_fault};
 use crate::domain::fault::Fault;
 use crate::domain::ids::InstanceId;
@@ -84,7 +85,22 @@ const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE seats ADD COLUMN restore TEXT;
 ",
+    AUDIT_CHAIN,
+    "
+    ALTER TABLE seats ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+",
 ];
+
+/// The step that begins the audit trail's chain, and locks it against changes.
+const AUDIT_CHAIN: &str = "
+    ALTER TABLE audit ADD COLUMN origin TEXT;
+    ALTER TABLE audit ADD COLUMN hash TEXT;
+    CREATE INDEX audit_by_target ON audit (target);
+    CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END;
+    CREATE TRIGGER audit_stands BEFORE UPDATE ON audit WHEN old.hash IS NOT NULL
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END;
+";
 
 /// Opens the ledger for writing, making or migrating it as needed.
 pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
@@ -196,6 +212,9 @@ fn advance(db: &mut Connection, sql: &str, step: usize) -> rusqlite::Result<()> 
         return Ok(());
     }
     tx.execute_batch(sql)?;
+    if sql == AUDIT_CHAIN {
+        chain::begin(&tx)?;
+    }
     tx.pragma_update(None, "user_version", i64::try_from(step).unwrap_or(i64::MAX))?;
     tx.commit()
 }
@@ -275,6 +294,24 @@ mod tests {
         assert!(advance(&mut db, "CREATE TABLE half (a); CREATE TABLE half (a);", step).is_err());
         assert_eq!(version(&db).unwrap(), before);
         assert!(db.prepare("SELECT * FROM half").is_err());
+    }
+
+    #[test]
+    fn the_trail_of_an_older_form_is_chained() {
+        let (_dir, path) = scratch();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        for n in 1..=3 {
+            let row =
+                "INSERT INTO audit (unix_ms, uid, user, verb, target, outcome) VALUES (?1, 0, 'ann', 'v', 't', 'o')";
+            old.execute(row, [n]).unwrap();
+        }
+        drop(old);
+        let db = open(&path).unwrap();
+        let found = chain::check(&db).unwrap();
+        assert_eq!((found.records, found.broken_at), (3, None));
     }
 
     #[test]

@@ -97,6 +97,7 @@ mod tests {
             unix_ms: 1,
             uid: 0,
             user: "root".into(),
+            origin: None,
             verb: verb.into(),
             target: "a".into(),
             outcome: "done".into(),
@@ -104,7 +105,11 @@ mod tests {
     }
 
     fn verbs(db: &Connection) -> Vec<String> {
-        rows::audit(db).unwrap().into_iter().map(|row| row.entry.verb).collect()
+        rows::audit(db, None, 0, usize::MAX)
+            .unwrap()
+            .into_iter()
+            .map(|row| row.entry.verb)
+            .collect()
     }
 
     #[test]

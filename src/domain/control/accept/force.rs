@@ -18,6 +18,10 @@ impl Control {
                 let outcome = self.extended(deadlines, text);
                 return self.reply(ticket, outcome);
             }
+            Accepted::Held(seats, held, text) => {
+                self.set_held(&seats, held);
+                return self.reply(ticket, Outcome::done(text));
+            }
             Accepted::Run(seats, stamp, done) => {
                 self.run_again(&seats, Wanted::Frozen, stamp);
                 Goal::Seats {
@@ -64,6 +68,7 @@ impl Control {
         let room = self.rooms.entry(name.clone()).or_insert_with(|| Room::new(record));
         room.not_before_ms = 0;
         room.closing_from = None;
+        room.archived_bytes = 0;
         room.succeeded();
         // Its last lease may have ended while this was being written.
         let closed = room.record.wanted == RoomWanted::Closed;
@@ -108,6 +113,16 @@ impl Control {
             room.closing_from = Some((self.now.mono_ms, total));
         }
         Goal::Closed { room: name, total }
+    }
+
+    fn set_held(&mut self, seats: &[SeatId], held: bool) {
+        for id in seats {
+            if let Some(seat) = self.seats.get_mut(id) {
+                seat.record.held = held;
+                // A lease that ended meanwhile is announced before it takes effect.
+                seat.warned_ms = None;
+            }
+        }
     }
 
     /// A seat may have been closed while this was being written: then more time is of no use to it.

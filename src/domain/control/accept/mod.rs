@@ -8,11 +8,12 @@ mod verbs;
 use super::Control;
 use super::drain::stopping;
 use super::state::{Accepted, Doing, Room, Seat};
-use crate::domain::command::{Command, Outcome};
+use crate::domain::command::{Command, Outcome, SHELL_VERB};
 use crate::domain::effect::{Effect, Task, TicketId};
 use crate::domain::fault::Refusal;
 use crate::domain::ids::{ContainerId, RoomName, SeatId, StudentId};
-use crate::domain::policy::LEASE_MINUTES_MAX;
+use crate::domain::notice::Notice;
+use crate::domain::policy::{LEASE_MINUTES_MAX, REFUSALS_WRITTEN};
 use crate::domain::record::{AuditEntry, Change, Wanted};
 use crate::domain::role::Actor;
 
@@ -21,6 +22,14 @@ const MINUTE_MS: u64 = 60_000;
 impl Control {
     /// The one gate: role, audit, run.
     pub(super) fn accept(&mut self, ticket: TicketId, actor: &Actor, command: Command) {
+        if !command.is_dry() {
+            let asked = Asked {
+                actor: actor.clone(),
+                verb: command.verb(),
+                target: command.target(),
+            };
+            self.asked.insert(ticket, asked);
+        }
         let refused = self.gate(ticket, actor, command).err();
         if let Some(refusal) = refused {
             self.reply(ticket, Outcome::from(refusal));
@@ -28,9 +37,7 @@ impl Control {
     }
 
     fn gate(&mut self, ticket: TicketId, actor: &Actor, command: Command) -> Result<(), Refusal> {
-        if actor.role < command.needs() {
-            return Err(Refusal::role(&actor.name, command.verb(), actor.role));
-        }
+        actor.must(command.needs(), Some(command.room()), command.verb())?;
         if self.is_draining() {
             return Err(stopping(command.verb()));
         }
@@ -42,6 +49,10 @@ impl Control {
             }
             Command::FreezeRoom { room, student } => self.freeze(ticket, actor, &command, (room, student.as_ref())),
             Command::ThawRoom { room, student } => self.thaw(ticket, actor, &command, (room, student.as_ref())),
+            Command::HoldRoom { room, student } => self.hold(ticket, actor, &command, (room, student.as_ref()), true),
+            Command::ReleaseRoom { room, student } => {
+                self.hold(ticket, actor, &command, (room, student.as_ref()), false)
+            }
             Command::SnapshotRoom { room, student } => self.save_now(ticket, actor, &command, (room, student.as_ref())),
             Command::RestoreSeat { .. } => self.restore_seat(ticket, actor, command),
             Command::KillSeat { seat, container } => self.kill(ticket, actor, &command, seat, container.as_ref()),
@@ -102,45 +113,80 @@ impl Control {
     }
 
     fn audit(&self, actor: &Actor, command: &Command) -> Change {
-        Change::Audit(AuditEntry {
-            unix_ms: self.now.unix_ms,
-            uid: actor.uid,
-            user: actor.name.clone(),
-            verb: command.verb().to_owned(),
-            target: command.target(),
-            outcome: "accepted".to_owned(),
-        })
+        let (verb, target) = (command.verb(), command.target());
+        Change::Audit(AuditEntry::of(actor, self.now.unix_ms, verb, target, "accepted"))
     }
 
     /// Somebody goes into a seat: written down, which holds nobody up.
     pub(super) fn visit(&mut self, actor: &Actor, seat: &SeatId) {
-        let entry = AuditEntry {
-            uid: actor.uid,
-            user: actor.name.clone(),
-            ..self.own_entry("seat shell", seat.to_string())
-        };
+        let entry = AuditEntry::of(actor, self.now.unix_ms, SHELL_VERB, seat.to_string(), "begun");
         self.write_fail_open(vec![Change::Audit(entry)]);
-        let text = format!("{}: seat shell {seat}", actor.name);
-        self.tell(crate::domain::notice::Notice::info(text));
+        let text = format!("{}: {SHELL_VERB} {seat}", actor.name);
+        self.tell(Notice::info(text).about(&seat.room));
+    }
+
+    /// Somebody who may nothing could fill the disk with refusals: of each user, so many are written in a minute.
+    fn note_outcome(&mut self, asked: &Asked, outcome: &Outcome) {
+        if matches!(outcome, Outcome::Refused { .. }) {
+            let minute = self.now.mono_ms / MINUTE_MS;
+            let (last, count) = self.refusals.entry(asked.actor.uid).or_default();
+            (*last, *count) = if *last == minute {
+                (minute, *count + 1)
+            } else {
+                (minute, 1)
+            };
+            if *count > REFUSALS_WRITTEN {
+                return;
+            }
+        }
+        let (verb, target) = (asked.verb, asked.target.clone());
+        let entry = AuditEntry::of(&asked.actor, self.now.unix_ms, verb, target, told(outcome));
+        self.write_fail_open(vec![Change::Audit(entry)]);
     }
 
     fn tell_who(&mut self, actor: &Actor, command: &Command) {
         let text = format!("{}: {} {}", actor.name, command.verb(), command.target());
-        self.tell(crate::domain::notice::Notice::info(text));
+        self.tell(Notice::info(text).about(command.room()));
     }
 
     fn write_accepted(&mut self, ticket: TicketId, changes: Vec<Change>, accepted: Accepted) {
         if let Some(Change::Audit(entry)) = changes.last() {
             let text = format!("{}: {} {}", entry.user, entry.verb, entry.target);
-            self.tell(crate::domain::notice::Notice::info(text));
+            let room = entry.target.split(['/', ' ']).next().and_then(|room| room.parse().ok());
+            let notice = Notice::info(text);
+            self.tell(match room {
+                Some(room) => notice.about(&room),
+                None => notice,
+            });
         }
         self.start(Task::Write(changes), Doing::Accept(ticket, Box::new(accepted)));
     }
 
-    /// Answers a command for good.
+    /// Answers a command for good, and writes what came of it. The answer does not wait for that.
     pub(super) fn reply(&mut self, ticket: TicketId, outcome: Outcome) {
         self.tickets.remove(&ticket);
+        if let Some(asked) = self.asked.remove(&ticket) {
+            self.note_outcome(&asked, &outcome);
+        }
         self.out.push(Effect::Reply(ticket, outcome));
+    }
+}
+
+/// A command that waits for its answer, as the audit trail tells of it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    actor: Actor,
+    verb: &'static str,
+    target: String,
+}
+
+/// What came of a command, for the audit trail: the text without the seats that are left.
+fn told(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done { text } => format!("done: {text}"),
+        Outcome::Partly { text, left } => format!("partly: {text}; {} left", left.len()),
+        Outcome::Failed { fault } => format!("failed: {fault}"),
+        Outcome::Refused { refusal } => format!("refused: {}", refusal.text),
     }
 }
 

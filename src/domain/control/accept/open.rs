@@ -186,6 +186,7 @@ impl Control {
             made: false,
             deadline_unix_ms: self.now.unix_ms + lease_ms,
             discard_by: None,
+            held: false,
             restore: None,
             closing: Closing::default(),
         }

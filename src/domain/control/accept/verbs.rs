@@ -93,6 +93,29 @@ impl Control {
         Ok(())
     }
 
+    pub(super) fn hold(
+        &mut self,
+        ticket: TicketId,
+        actor: &Actor,
+        command: &Command,
+        of: (&RoomName, Option<&StudentId>),
+        held: bool,
+    ) -> Result<(), Refusal> {
+        let seats = self.choose(of, |seat| seat.record.wanted < Wanted::Gone)?;
+        let count = count(seats.len());
+        let text = if held {
+            format!(
+                "{count} of room {0} held: no lease ends until `labtop room release {0}`",
+                of.0
+            )
+        } else {
+            format!("{count} of room {} released: leases end as before", of.0)
+        };
+        let changes = vec![Change::SetHeld(seats.clone(), held), self.audit(actor, command)];
+        self.write_accepted(ticket, changes, Accepted::Held(seats, held, text));
+        Ok(())
+    }
+
     pub(super) fn freeze(
         &mut self,
         ticket: TicketId,

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown, symlink};
 
 use rustix::fs::{CWD, FileType, Mode};
 
-use super::super::{PATH_MAX, fingerprint};
+use super::super::{PATH_MAX, fingerprint, size};
 use super::ground::{Ground, Opens, open, seen};
 
 fn take(ground: &Ground) -> [u8; 32] {
@@ -88,6 +88,17 @@ fn a_fingerprint_changes_with_everything() {
     changed("the root itself", &|| {
         fs::set_permissions(ground.path(), fs::Permissions::from_mode(0o711)).unwrap();
     });
+}
+
+#[test]
+fn the_size_is_that_of_the_files_that_are_not_skipped() {
+    let ground = tree();
+    fs::write(ground.at("e/large"), vec![b'x'; 5_000]).unwrap();
+    fs::write(ground.at("skipped/f"), "skipped").unwrap();
+    symlink("a long name that is no content", ground.at("l")).unwrap();
+    let skip = |path: &[u8], _| path == b"skipped";
+    assert_eq!(size(open(ground.path()), &skip, &|| true).unwrap(), 5_003);
+    assert!(size(open(ground.path()), &skip, &|| false).is_err(), "nobody waits");
 }
 
 #[test]

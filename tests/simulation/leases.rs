@@ -1,0 +1,67 @@
+//! What leases were given, in time that really passes: none may end before that, whatever is done to the wall clock.
+//!
+//! Only what a life of the agent has written survives it: a jump of the clock that it dies with, or that nobody saw, is
+//! taken off the leases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use labtop::domain::ids::SeatId;
+use labtop::domain::record::Change;
+
+use crate::world::World;
+
+/// The first lease of each seat.
+#[derive(Debug, Default)]
+pub struct Leases {
+    /// The opening it belongs to, and when it ends at the earliest, monotonic milliseconds.
+    granted: BTreeMap<SeatId, (u64, u64)>,
+    /// Those that have ended.
+    pub over: BTreeSet<SeatId>,
+    /// How far the clock was set forward in this life.
+    forward_ms: u64,
+}
+
+impl World {
+    /// Leases begin when they are handed to the ledger.
+    pub fn note_grants(&mut self, changes: &[Change]) {
+        let now = self.now();
+        let added = changes.iter().filter_map(|change| match change {
+            Change::AddSeats(rows) => Some(rows),
+            _ => None,
+        });
+        for row in added.flatten() {
+            let left_ms = row.deadline_unix_ms.saturating_sub(now.unix_ms);
+            let leases = &mut self.oracle.leases;
+            leases
+                .granted
+                .insert(row.id.clone(), (row.session, now.mono_ms + left_ms));
+            leases.over.remove(&row.id);
+        }
+    }
+
+    /// Notes which leases have ended by now.
+    pub fn note_ends(&mut self) {
+        let now_ms = self.mono_ms;
+        let leases = &mut self.oracle.leases;
+        let ended = leases.granted.iter().filter(|(_, (_, end_ms))| now_ms >= *end_ms);
+        leases.over.extend(ended.map(|(id, _)| id.clone()));
+    }
+
+    /// The wall clock is set.
+    pub fn clock_jumps(&mut self, by_ms: i64) {
+        self.unix_base_ms = self.unix_base_ms.saturating_add_signed(by_ms);
+        self.oracle.leases.forward_ms += u64::try_from(by_ms).unwrap_or(0);
+        if self.control.is_none() {
+            self.clock_is_forgotten();
+        }
+    }
+
+    /// What this life knew of the clock may be lost with it.
+    pub fn clock_is_forgotten(&mut self) {
+        let leases = &mut self.oracle.leases;
+        let by_ms = std::mem::take(&mut leases.forward_ms);
+        for (_, end_ms) in leases.granted.values_mut() {
+            *end_ms = end_ms.saturating_sub(by_ms);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A lab's days in minutes: rooms open, close and expire one after the other, 40 seats at a time; the agent stays as it
+//! was, and nothing is left over. `make soak` takes 20 minutes.
+
+mod lab;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use lab::{Lab, TEMPLATE, until, until_within};
+
+/// Seats of each of the two rooms that come and go side by side.
+const SEATS: &str = "20";
+/// How much resident memory may grow after the warm-up, KiB.
+const GROWTH_KIB: u64 = 5 << 10;
+/// A lease of a minute, announced a minute before its end, and the closing of a room.
+const EXPIRES_WITHIN: Duration = Duration::from_mins(5);
+
+fn duration() -> Duration {
+    let seconds = std::env::var("LABTOP_SOAK_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(120))
+}
+
+/// What a process holds.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    resident_kib: u64,
+    descriptors: usize,
+}
+
+fn held(pid: u32) -> Held {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    Held {
+        resident_kib: line.split_whitespace().nth(1).unwrap().parse().unwrap(),
+        descriptors: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+    }
+}
+
+fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+/// Whether the agent has forgotten a room whose leases ran out.
+fn is_gone(lab: &Lab, room: &str) -> bool {
+    lab.ls().iter().all(|seat| seat["room"] != room)
+}
+
+#[test]
+fn rooms_that_come_and_go_leave_nothing_behind() {
+    let lab = Lab::with_config(TEMPLATE);
+    lab.run(&["room", "open", "stays", "--seats", "1"]).expect(0);
+    let pid = lab.agent_pid().unwrap();
+    let end = Instant::now() + duration();
+    let (mut samples, mut expiring, mut cycle) = (Vec::new(), None::<String>, 0);
+    while Instant::now() < end || samples.len() < 6 {
+        cycle += 1;
+        if expiring.as_ref().is_none_or(|room| is_gone(&lab, room)) {
+            let room = format!("expires-{cycle}");
+            lab.run(&["room", "open", &room, "--seats", SEATS, "--minutes", "1", "--detach"])
+                .expect(0);
+            expiring = Some(room);
+        }
+        let room = format!("closes-{cycle}");
+        lab.run(&["room", "open", &room, "--seats", SEATS]).expect(0);
+        lab.run(&["room", "close", &room]).expect(0);
+        samples.push(held(pid));
+    }
+    let last = expiring.unwrap();
+    until_within("the last leases run out", EXPIRES_WITHIN, || {
+        is_gone(&lab, &last).then_some(())
+    });
+
+    assert_eq!(lab.agent_pid(), Some(pid), "it is the same agent");
+    let left = lab.left_on_engine();
+    assert_eq!(
+        left.len(),
+        3,
+        "a container, a volume and a network of the room that stays: {left:?}"
+    );
+    // The first third warms caches and pools; then it is to stay where it is.
+    let warm = &samples[samples.len() / 3..];
+    let (early, late) = warm.split_at(warm.len() / 2);
+    let memory = |held: &[Held]| median(held.iter().map(|held| held.resident_kib).collect());
+    println!(
+        "{cycle} cycles, {} KiB then, {} KiB now: {samples:?}",
+        memory(early),
+        memory(late)
+    );
+    assert!(memory(late) <= memory(early) + GROWTH_KIB, "memory grows: {samples:?}");
+    let least = samples.iter().map(|held| held.descriptors).min().unwrap();
+    until("no descriptor is left over", || {
+        (held(pid).descriptors <= least).then_some(())
+    });
+    lab.run(&["room", "close", "stays"]).expect(0);
+    assert_eq!(lab.left_on_engine(), Vec::<String>::new());
+}
