@@ -78,6 +78,8 @@ fn a_command_is_refused_and_told_why() {
         };
         assert!(refusal.text.contains("The agent is stopping"), "{refusal}");
     }
+    // That it was refused is written down.
+    rig.settle();
     assert!(rig.control.is_drained());
     assert_eq!(rig.ledger_wanted("a/s01"), Some(Wanted::Running));
 }
@@ -91,6 +93,7 @@ fn an_opening_that_is_still_looked_at_is_called_off_and_not_written() {
     assert_eq!(rig.called_off, 1);
     rig.done_first(|task| matches!(task, Task::Preflight { .. }), cancelled());
     assert!(matches!(rig.outcome(), Some(Outcome::Refused { refusal }) if refusal.text.contains("stopping")));
+    rig.settle();
     assert!(rig.control.is_drained() && rig.sessions_written().is_empty());
 }
 
@@ -117,11 +120,11 @@ fn no_lease_ends_and_no_seat_is_made_or_saved_any_more() {
     let mut rig = Rig::with_room("a", 2);
     rig.feed(Input::Drain);
     rig.settle();
-    rig.jump(365 * 24 * 3_600_000);
     rig.world.containers.clear();
     rig.engine_falls();
     rig.engine_rises();
-    rig.pass(600_000);
+    // The template's leases last three hours.
+    rig.pass(4 * 3_600_000);
     assert!(rig.open.is_empty() && rig.control.is_drained(), "{:?}", rig.open);
     assert_eq!(rig.ledger_wanted("a/s01"), Some(Wanted::Running));
 }
