@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::domain::ids::TemplateName;
 use crate::domain::policy::{LEASE_MINUTES_MAX, WARN_MINUTES};
 use crate::domain::settings::{
-    AgentSettings, DockerSettings, LeaseSettings, LimitSettings, MetricsPlace, Probe, RouteAuth, RoutingSettings, Settings,
-    UiSettings,
+    AgentSettings, DockerSettings, LeaseSettings, LimitSettings, MetricsPlace, Probe, RouteAuth, RoutingSettings,
+    Settings, UiSettings,
 };
 use crate::domain::template::Template;
 
