@@ -2,6 +2,8 @@
 
 CARGO  ?= cargo
 PREFIX ?= /usr/local
+UNITS  := labtop-agent.service labtop-gateway.service
+UNITDIR = $(PREFIX)/lib/systemd/system
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LABTOP := $(TARGET)/release/labtop
 # rustup puts cargo here; a shell of root's often does not look there.
@@ -62,11 +64,18 @@ setup-build:
 
 install: release ## install under PREFIX (/usr/local), below DESTDIR
 	install -D -m 755 $(LABTOP) $(DESTDIR)$(PREFIX)/bin/labtop
+	@for unit in $(UNITS); do \
+		install -D -m 644 assets/systemd/$$unit $(DESTDIR)$(UNITDIR)/$$unit && \
+		sed -i 's|/usr/local/bin/labtop|$(PREFIX)/bin/labtop|' $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+		echo "installed $(DESTDIR)$(UNITDIR)/$$unit"; \
+	done
+	install -D -m 644 assets/systemd/labtop.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/labtop.conf
 	install -D -m 644 config.example.toml $(DESTDIR)$(PREFIX)/share/doc/labtop/config.example.toml
 	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/labtop/README.md
 	install -D -m 644 LICENSE-MIT $(DESTDIR)$(PREFIX)/share/doc/labtop/LICENSE-MIT
 	install -D -m 644 LICENSE-APACHE $(DESTDIR)$(PREFIX)/share/doc/labtop/LICENSE-APACHE
 
 uninstall: ## take it away again
-	rm -f $(DESTDIR)$(PREFIX)/bin/labtop
+	rm -f $(DESTDIR)$(PREFIX)/bin/labtop $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/labtop.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/labtop

@@ -1,5 +1,7 @@
 //! The agent's process: one for a state directory. Lock, ledger, engine, socket, signals, end.
 
+mod ending;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,26 +11,27 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rustix::fs::OFlags;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::control::{Control, Rules};
 use crate::domain::fault::Fault;
 use crate::domain::ids::InstanceId;
-use crate::domain::settings::{LeaseStore, Settings, StoreSettings};
-use crate::engine::{self, Engine, World, clock};
+use crate::domain::settings::{LeaseStore, MetricsPlace, Settings, StoreSettings};
+use crate::engine::handle::Handle;
+use crate::engine::{self, World, clock};
+use crate::metrics::{self, Page};
 use crate::pack::squeeze::Compression;
 use crate::paths::private_directory;
+use crate::service;
 use crate::wire::server::{self, Peers};
 use crate::world::archive::{Archives, Manner, Store};
 use crate::world::docker::{Docker, Options};
 use crate::world::leases::{Embedded, Leases, Redis};
 use crate::world::ledger::{Ledger, sweep_copies};
+use ending::Signals;
 
-/// How long a detached agent stays when there is nothing to look after and nobody is attached: long enough for a person
-/// who closed a room to list its archives, and for the next command of a script to find it warm.
-const LINGER: Duration = Duration::from_secs(15);
+/// Where the system's own agent has its sockets.
+const SYSTEM_RUN: &str = "/run/labtop";
 /// How long a start waits for the archive store. Clients wait ten seconds for an agent that they started.
 const SWEEP_LIMIT: Duration = Duration::from_secs(4);
 
@@ -67,6 +70,7 @@ pub async fn run(home: &Home, settings: &Settings) -> Result<(), AgentError> {
 }
 
 async fn serve(home: &Home, settings: &Settings) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let (ledger, state, instance) = Ledger::open(&home.state.join("ledger.db"))?;
     let world = world(settings, &instance, ledger, &home.state)?;
     sweep(&world).await;
@@ -82,58 +86,58 @@ async fn serve(home: &Home, settings: &Settings) -> anyhow::Result<()> {
         (engine.handle.clone(), instance),
         shutdown.clone(),
     ));
-    let over = until_over(&mut engine, home.detached).await;
+    let metrics = metrics_socket(&settings.agent.metrics, &home.socket);
+    if let Some(socket) = &metrics {
+        serve_metrics(socket, &engine.handle, shutdown.clone());
+    }
+    // Whoever started a detached agent asks it itself, and its own service manager knows nothing of it.
+    let reports = (!home.detached).then(|| {
+        service::ready();
+        tokio::spawn(service::report(engine.handle.clone()))
+    });
+    let mut over = ending::until_over(&mut engine, &mut signals, home.detached).await;
     // The socket goes first, so that a client that comes now starts a new agent instead of asking a dying one.
     server::unbind(&home.socket);
+    if over.is_ok() {
+        let grace = Duration::from_secs(settings.agent.grace_seconds.into());
+        if reports.is_some() {
+            service::stopping(grace);
+        }
+        over = ending::drain(&mut engine, &mut signals, grace).await;
+    }
     shutdown.cancel();
     let _ = served.await;
+    if let Some(socket) = &metrics {
+        metrics::unbind(socket);
+    }
     over?;
     let _ = engine.task.await;
     tracing::info!("the agent is down");
     Ok(())
 }
 
-async fn until_over(engine: &mut Engine, detached: bool) -> anyhow::Result<()> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    // A hang-up of the terminal that it was started from does not concern it.
-    let mut hangup = signal(SignalKind::hangup())?;
-    let deserted = deserted(engine.idle.clone(), engine.handle.attached(), detached);
-    tokio::pin!(deserted);
-    loop {
-        tokio::select! {
-            _ = term.recv() => break,
-            _ = int.recv() => break,
-            _ = hangup.recv() => {}
-            () = &mut deserted => break,
-            ended = &mut engine.task => {
-                ended.context("the agent's engine failed; its log says why")?;
-                anyhow::bail!("the agent's engine ended by itself; its log says why");
-            }
+/// Where the figures of an agent with this socket are served.
+fn metrics_socket(place: &MetricsPlace, socket: &Path) -> Option<PathBuf> {
+    match place {
+        MetricsPlace::Nowhere => None,
+        MetricsPlace::Socket(path) => Some(path.clone()),
+        MetricsPlace::Usual => {
+            let beside = socket.parent().filter(|place| *place == Path::new(SYSTEM_RUN));
+            beside.map(|place| place.join("metrics.sock"))
         }
     }
-    Ok(())
 }
 
-/// Ends when nothing has been wanted of a detached agent for a while; never for one that was started to stay.
-async fn deserted(mut idle: watch::Receiver<bool>, mut attached: watch::Receiver<usize>, detached: bool) {
-    if !detached {
-        return std::future::pending().await;
-    }
-    loop {
-        let busy = !*idle.borrow_and_update() || *attached.borrow_and_update() > 0;
-        let changed = async {
-            tokio::select! {
-                changed = idle.changed() => changed.is_ok(),
-                changed = attached.changed() => changed.is_ok(),
-            }
-        };
-        if busy {
-            if !changed.await {
-                return;
-            }
-        } else if tokio::time::timeout(LINGER, changed).await.is_err() {
-            return;
+/// Serves figures. A place that cannot be used is told of, and no reason to look after no room.
+fn serve_metrics(socket: &Path, handle: &Handle, shutdown: CancellationToken) {
+    match metrics::bind(socket) {
+        Ok(listener) => {
+            let page = Page::new(handle.counts(), handle.snapshots());
+            tokio::spawn(metrics::serve(listener, page, shutdown));
+        }
+        Err(error) => {
+            let socket = socket.display();
+            tracing::error!(%error, %socket, "no figures are served: see `[agent] metrics_socket` in the configuration");
         }
     }
 }

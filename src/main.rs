@@ -5,6 +5,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use labtop::agent::{self, AgentError};
 use labtop::cli::{self, AgentArgs, Cli, ConfigVerb, Exit, LedgerVerb, Problem, RebuildArgs, Verb};
@@ -12,6 +13,9 @@ use labtop::config::{self, Loaded};
 use labtop::paths::Paths;
 use labtop::rebuild::RebuildError;
 use labtop::{board, demo, log, rebuild};
+
+/// How long an agent that has ended waits for its threads that read and write files.
+const LAST_READS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match cli::parse() {
@@ -49,7 +53,7 @@ fn agent(args: AgentArgs, config: Option<&Path>) -> Result<ExitCode, Problem> {
     }
     let paths = Paths::of_process()?;
     let loaded = load(config, &paths)?;
-    let _log = log::to_file(&paths.state, "agent.log")?;
+    let _log = log::of_agent(&paths.state, detached)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
         cli::complain(&format!("labtop: {warning}"));
@@ -60,7 +64,11 @@ fn agent(args: AgentArgs, config: Option<&Path>) -> Result<ExitCode, Problem> {
         detached,
         accept_engine: args.accept_engine,
     };
-    match runtime()?.block_on(agent::run(&home, &loaded.settings)) {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(Box::pin(agent::run(&home, &loaded.settings)));
+    // A read that hangs in the kernel must not outlast the agent.
+    runtime.shutdown_timeout(LAST_READS);
+    match ended {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // Two clients started one each; the other one serves both.
         Err(AgentError::Held(_)) if detached => Ok(ExitCode::SUCCESS),

@@ -47,6 +47,14 @@ pub enum Verb {
     #[command(flatten)]
     Client(ClientVerb),
     /// Run the agent in the foreground: it owns Docker, leases, archives and ledger.
+    #[command(
+        after_help = "SIGTERM or SIGINT: it begins nothing new, lets archives under way come to their end within
+[agent] grace_seconds (90), and exits 0; a second one ends it at once. Another agent of the same
+state directory: it says which, and exits 1. Under systemd (the unit labtop-agent) it reports when
+it is ready, how it stands and that it lives, and logs to the journal; else to log/agent.log in the
+state directory ($LABTOP_LOG: error, warn, info, debug, trace). Figures for Prometheus:
+[agent] metrics_socket."
+    )]
     Agent(AgentArgs),
     /// Open a room of simulated students and show the board; without a terminal, run the whole job once.
     #[command(

@@ -218,7 +218,8 @@ fn too_slow(paths: &Paths) -> Problem {
     Problem::new(
         Exit::Unreachable,
         format!(
-            "an agent holds the state directory {}, but none answers at {} within {} s: look into its log there",
+            "an agent holds the state directory {}, but none answers at {} within {} s: if it is \
+             stopping it finishes what is under way first, so try again; else look into its log there",
             paths.state.display(),
             paths.socket.display(),
             START_TIMEOUT.as_secs()

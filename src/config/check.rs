@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::domain::ids::TemplateName;
-use crate::domain::settings::{DockerSettings, LimitSettings, Probe, RouteAuth, RoutingSettings, Settings, UiSettings};
+use crate::domain::settings::{
+    AgentSettings, DockerSettings, LimitSettings, MetricsPlace, Probe, RouteAuth, RoutingSettings, Settings, UiSettings,
+};
 use crate::domain::template::Template;
 
 use super::raw::{Document, LATER, Section};
@@ -25,6 +27,12 @@ const CREATIONS: u32 = 8;
 const ARCHIVES: u32 = 4;
 /// Snapshots of a seat that are kept.
 const SNAPSHOTS: u32 = 3;
+/// Seconds of grace: enough to read, store and prove the work of a few full seats.
+const GRACE: u32 = 90;
+/// Longest grace, seconds: an hour; a service manager must be told to wait longer than that.
+const GRACE_MAX: u32 = 3_600;
+/// The word for "nowhere", where a path may stand.
+pub(super) const NOWHERE: &str = "none";
 /// Most of either: beyond it the engine only queues.
 const IN_FLIGHT_MAX: u32 = 256;
 
@@ -43,6 +51,7 @@ pub(super) fn check(source: Option<&Path>, text: &str, around: &Surroundings<'_>
         leases: leases::read(&root.table("leases"), &mut warnings),
         roles: roles::read(&root),
         limits: limits(&root.table("limits")),
+        agent: agent(&root.table("agent")),
         ui: ui(&root.table("ui")),
         docker: engine.settings,
         templates: all.templates,
@@ -151,6 +160,21 @@ fn limits(section: &Section<'_>) -> LimitSettings {
     };
     section.end(&["overcommit"]);
     limits
+}
+
+fn agent(section: &Section<'_>) -> AgentSettings {
+    let grace = section.read("grace_seconds", |number: i64| units::within(number, 1, GRACE_MAX));
+    let metrics = section.read("metrics_socket", |text: String| match text.as_str() {
+        NOWHERE => Ok(MetricsPlace::Nowhere),
+        _ => absolute(text)
+            .map(MetricsPlace::Socket)
+            .map_err(|rule| format!("{rule}, or \"{NOWHERE}\"")),
+    });
+    section.end(&[]);
+    AgentSettings {
+        grace_seconds: grace.unwrap_or(GRACE),
+        metrics: metrics.unwrap_or(MetricsPlace::Usual),
+    }
 }
 
 fn ui(section: &Section<'_>) -> UiSettings {

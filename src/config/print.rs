@@ -13,11 +13,12 @@ use crate::domain::ids::TemplateName;
 use crate::domain::proof::VerifyMode;
 use crate::domain::role::{Member, Narrowed, RoleSettings};
 use crate::domain::settings::{
-    ArchiveSettings, DockerSettings, LeaseSettings, LeaseStore, LimitSettings, Probe, RouteAuth, S3Settings, SecretUrl,
-    Settings, StoreSettings, UiSettings,
+    AgentSettings, ArchiveSettings, DockerSettings, LeaseSettings, LeaseStore, LimitSettings, MetricsPlace, Probe,
+    RouteAuth, S3Settings, SecretUrl, Settings, StoreSettings, UiSettings,
 };
 use crate::domain::template::{Egress, Template};
 
+use super::check::NOWHERE;
 use super::templates::DEMO_TEMPLATE;
 use super::{Loaded, units};
 
@@ -32,6 +33,7 @@ struct General<'a> {
     routing: Routing,
     gateway: Gateway<'a>,
     limits: LimitSettings,
+    agent: Agent<'a>,
     ui: UiSettings,
     roles: Roles<'a>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -183,6 +185,24 @@ struct Gateway<'a> {
     listen: &'a str,
 }
 
+#[derive(Serialize)]
+struct Agent<'a> {
+    grace_seconds: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics_socket: Option<&'a Path>,
+}
+
+fn agent(settings: &AgentSettings) -> Agent<'_> {
+    Agent {
+        grace_seconds: settings.grace_seconds,
+        metrics_socket: match &settings.metrics {
+            MetricsPlace::Usual => None,
+            MetricsPlace::Nowhere => Some(Path::new(NOWHERE)),
+            MetricsPlace::Socket(path) => Some(path),
+        },
+    }
+}
+
 /// What `labtop config print` prints. Read as a file it gives the same settings.
 #[must_use]
 pub fn to_toml(loaded: &Loaded) -> String {
@@ -227,6 +247,7 @@ fn general(settings: &Settings) -> General<'_> {
             listen: settings.routing.gateway_url.trim_start_matches("http://"),
         },
         limits: settings.limits,
+        agent: agent(&settings.agent),
         ui: settings.ui,
         roles: Roles {
             admin: &settings.roles.admin,

@@ -246,6 +246,17 @@ impl Outcome {
     pub fn done(text: impl Into<String>) -> Self {
         Self::Done { text: text.into() }
     }
+
+    /// The one word for it, for logs and counts.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Partly { .. } => "partly",
+            Self::Failed { .. } => "failed",
+            Self::Refused { .. } => "refused",
+        }
+    }
 }
 
 impl From<Refusal> for Outcome {

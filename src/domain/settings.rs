@@ -34,6 +34,8 @@ pub struct Settings {
     pub roles: RoleSettings,
     /// Bounds.
     pub limits: LimitSettings,
+    /// The agent's process.
+    pub agent: AgentSettings,
     /// The board.
     pub ui: UiSettings,
 }
@@ -258,6 +260,26 @@ pub struct LimitSettings {
     pub archives_in_flight: usize,
     /// Snapshots of a seat that are kept; older ones make room.
     pub snapshots_kept: usize,
+}
+
+/// The agent's process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentSettings {
+    /// Seconds in which what is under way may come to its end when the agent is told to stop.
+    pub grace_seconds: u32,
+    /// Where its figures are served.
+    pub metrics: MetricsPlace,
+}
+
+/// Where an agent's figures are served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum MetricsPlace {
+    /// Beside the socket of the system's agent; nowhere for a user's own.
+    Usual,
+    /// Nowhere.
+    Nowhere,
+    /// At a socket with this absolute path.
+    Socket(PathBuf),
 }
 
 /// How the board looks.

@@ -11,6 +11,7 @@ use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::role::Actor;
 use crate::domain::snapshot::Snapshot;
+use crate::metrics::Counts;
 
 /// An open shell in a seat, and what a person types into it. Dropping the shell ends it.
 pub use crate::world::docker::{Shell as ShellSession, ShellInput};
@@ -39,6 +40,11 @@ pub enum Request {
         command: Command,
         /// Where reports and the outcome go.
         events: mpsc::Sender<CommandEvent>,
+    },
+    /// Say that the loop lives.
+    Pulse {
+        /// Answered by the loop itself.
+        reply: oneshot::Sender<()>,
     },
     /// Tell something.
     Ask {
@@ -105,6 +111,7 @@ pub struct Handle {
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) attached: Arc<watch::Sender<usize>>,
+    pub(super) counts: Counts,
 }
 
 /// Counts as an attached person while it lives.
@@ -130,7 +137,14 @@ impl Handle {
             snapshots,
             notices,
             attached: Arc::new(watch::Sender::new(0)),
+            counts: Counts::default(),
         }
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// The newest snapshot, and every newer one; a slow reader skips.
@@ -170,6 +184,14 @@ impl Handle {
             let _ = events.send(CommandEvent::Done(stopping().into())).await;
         }
         receiver
+    }
+
+    /// Whether the loop lives: returns when it has answered; a loop that hangs never does.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn pulse(&self) -> Result<(), Fault> {
+        self.call(|reply| Request::Pulse { reply }).await
     }
 
     /// Asks a question.

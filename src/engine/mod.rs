@@ -21,5 +21,5 @@ mod watch;
 mod world;
 mod writes;
 
-pub use run::{Engine, start};
+pub use run::{Ending, Engine, start};
 pub use world::World;

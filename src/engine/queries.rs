@@ -24,6 +24,9 @@ const AUDIT_PIECE: usize = 1_000;
 pub(super) fn answer(run: &mut Run, request: Request) {
     match request {
         Request::Command { .. } => {}
+        Request::Pulse { reply } => {
+            let _ = reply.send(());
+        }
         Request::Ask { actor, query, reply } => ask(run, actor, query, reply),
         Request::Logs {
             actor,

@@ -37,8 +37,21 @@ pub struct Engine {
     pub handle: Handle,
     /// Whether there is nothing to look after.
     pub idle: watch::Receiver<bool>,
+    /// The ways to its end before `shutdown`.
+    pub ending: Ending,
+    /// Whether it has finished what was under way, once it was told to drain.
+    pub drained: watch::Receiver<bool>,
     /// Ends when the loop has ended.
     pub task: tokio::task::JoinHandle<()>,
+}
+
+/// How the engine is told that its end is near, one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// Nothing new is begun; what is under way is finished.
+    pub drain: CancellationToken,
+    /// What is still under way is called off where that leaves nothing half done.
+    pub call_off: CancellationToken,
 }
 
 /// Starts the loop, the watch over the engine and the meter. All end after `shutdown`.
@@ -53,9 +66,12 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
     let first = control.snapshot(0, &instance, clock::time_of_day());
     let (snapshots, snapshots_out) = watch::channel(Arc::new(first));
     let (idle, idle_out) = watch::channel(control.is_idle());
+    let (drained, drained_out) = watch::channel(false);
+    let ending = Ending::default();
     let (live, live_out) = watch::channel(Vec::new());
     let (leased, leased_out) = watch::channel(Arc::default());
-    let handle = Handle::new(requests, snapshots_out, notices.clone());
+    let mut handle = Handle::new(requests, snapshots_out, notices.clone());
+    handle.counts = world.counts.clone();
     tokio::spawn(engine_watch::watch(world.docker.clone(), facts.clone()));
     tokio::spawn(meter::measure(world.clone(), live_out, facts.clone()));
     tokio::spawn(leases::mirror(
@@ -73,6 +89,7 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
         notices,
         snapshots,
         idle,
+        drained,
         live,
         leased,
         waiting: HashMap::new(),
@@ -81,12 +98,21 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
         stale: true,
         published: Instant::now(),
     };
-    let task = tokio::spawn(run.run(early, facts_in, requests_in, shutdown));
+    let ends = (ending.clone(), shutdown);
+    let task = tokio::spawn(run.run(early, facts_in, requests_in, ends));
     Engine {
         handle,
         idle: idle_out,
+        ending,
+        drained: drained_out,
         task,
     }
+}
+
+/// Who waits for the answer to a command, and to which.
+struct Waiting {
+    verb: &'static str,
+    events: mpsc::Sender<CommandEvent>,
 }
 
 pub(super) struct Run {
@@ -98,9 +124,10 @@ pub(super) struct Run {
     notices: broadcast::Sender<Notice>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     idle: watch::Sender<bool>,
+    drained: watch::Sender<bool>,
     live: watch::Sender<Vec<crate::domain::seen::ContainerSeen>>,
     leased: watch::Sender<Arc<leases::Wanted>>,
-    waiting: HashMap<TicketId, mpsc::Sender<CommandEvent>>,
+    waiting: HashMap<TicketId, Waiting>,
     next_ticket: u64,
     serial: u64,
     /// Whether something happened since the last snapshot.
@@ -114,8 +141,9 @@ impl Run {
         early: Vec<Effect>,
         mut facts: mpsc::Receiver<Fact>,
         mut requests: mpsc::Receiver<Request>,
-        shutdown: CancellationToken,
+        (ending, shutdown): (Ending, CancellationToken),
     ) {
+        let (mut draining, mut called_off) = (false, false);
         for effect in early {
             self.enact(effect);
         }
@@ -133,6 +161,14 @@ impl Run {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                () = ending.drain.cancelled(), if !draining => {
+                    draining = true;
+                    self.drain();
+                }
+                () = ending.call_off.cancelled(), if !called_off => {
+                    called_off = true;
+                    self.tasks.call_off();
+                }
                 Some(request) = requests.recv() => self.request(request),
                 Some(fact) = facts.recv() => {
                     self.fact(fact);
@@ -150,15 +186,16 @@ impl Run {
     fn request(&mut self, request: Request) {
         match request {
             Request::Command { actor, command, events } => {
+                self.next_ticket += 1;
+                let (ticket, verb) = (TicketId(self.next_ticket), command.verb());
                 tracing::info!(
+                    ticket = ticket.0,
                     user = actor.name,
-                    verb = command.verb(),
+                    verb,
                     target = command.target(),
                     "command"
                 );
-                self.next_ticket += 1;
-                let ticket = TicketId(self.next_ticket);
-                self.waiting.insert(ticket, events);
+                self.waiting.insert(ticket, Waiting { verb, events });
                 self.input(Input::Command(ticket, actor, command));
             }
             other => queries::answer(self, other),
@@ -179,6 +216,16 @@ impl Run {
         }
         self.idle
             .send_if_modified(|idle| std::mem::replace(idle, self.control.is_idle()) != *idle);
+        if self.control.is_drained() {
+            self.drained.send_replace(true);
+        }
+    }
+
+    /// Whoever waits for a permit is turned away, who has one goes on.
+    fn drain(&mut self) {
+        self.world.admit_nobody();
+        self.input(Input::Drain);
+        tracing::info!(under_way = self.control.under_way(), "draining: nothing new is begun");
     }
 
     fn enact(&mut self, effect: Effect) {
@@ -190,8 +237,8 @@ impl Run {
                 let _ = self.notices.send(notice);
             }
             Effect::Progress(ticket, report) => {
-                if let Some(events) = self.waiting.get(&ticket) {
-                    let _ = events.try_send(CommandEvent::Progress(report));
+                if let Some(waiting) = self.waiting.get(&ticket) {
+                    let _ = waiting.events.try_send(CommandEvent::Progress(report));
                 }
             }
             Effect::Reply(ticket, outcome) => self.reply(ticket, outcome),
@@ -200,9 +247,11 @@ impl Run {
 
     /// Who is answered finds the answer in the next list, too: so the snapshot goes first.
     fn reply(&mut self, ticket: TicketId, outcome: crate::domain::command::Outcome) {
-        let Some(events) = self.waiting.remove(&ticket) else {
+        let Some(Waiting { verb, events }) = self.waiting.remove(&ticket) else {
             return;
         };
+        self.world.counts.command(verb, &outcome);
+        tracing::info!(ticket = ticket.0, verb, outcome = outcome.word(), "answered");
         self.publish();
         // The report queue may be full; the outcome must not be lost, and the loop must not wait.
         tokio::spawn(async move { events.send(CommandEvent::Done(outcome)).await });
@@ -229,6 +278,7 @@ impl Run {
         self.serial += 1;
         let snapshot = self.control.snapshot(self.serial, &self.instance, clock::time_of_day());
         self.snapshots.send_replace(Arc::new(snapshot));
+        self.world.counts.published();
         self.live.send_replace(self.control.running());
         self.mirror_leases();
     }

@@ -14,6 +14,7 @@ use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::proof::{ArchiveClaim, SNAPSHOT_EPOCH, VerifyMode};
 use crate::domain::record::Change;
 use crate::domain::template::Selection;
+use crate::metrics::Kind;
 use crate::world::archive::digest;
 use crate::world::docker::Parts;
 use crate::world::meter::room;
@@ -132,7 +133,11 @@ impl World {
         };
         let claim = Box::pin(self.read_and_store(whole, Parts::Workspace, &(Arc::new(|_| {}) as _))).await?;
         match self.archives.scrub(&claim).await {
-            Ok(mode) => Ok((claim, mode)),
+            Ok(mode) => {
+                self.counts.stored(Kind::Snapshot, claim.content_bytes);
+                self.counts.verified(Kind::Snapshot);
+                Ok((claim, mode))
+            }
             Err(fault) => {
                 self.archives.abandon(&claim.seat, &claim.id).await;
                 Err(fault)

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::world::World;
 use super::writes::{self, Begun};
 use crate::domain::effect::{Fact, OpId, Task, Yield};
 use crate::domain::fault::{Fault, FaultCode};
+use crate::metrics::{Counts, Kind, Stage};
 
 /// Starts tasks and calls them off.
 #[derive(Debug)]
@@ -24,7 +26,8 @@ impl Tasks {
     pub fn new(world: World, facts: mpsc::Sender<Fact>) -> Self {
         // Unbounded, because the loop must not wait; a write is begun by a command or a step, and those are bounded.
         let (writes, begun) = mpsc::unbounded_channel();
-        tokio::spawn(writes::keep(world.ledger.clone(), begun, facts.clone()));
+        let counts = world.counts.clone();
+        tokio::spawn(writes::keep(world.ledger.clone(), begun, facts.clone(), counts));
         Self {
             world,
             facts,
@@ -34,15 +37,18 @@ impl Tasks {
     }
 
     pub fn start(&mut self, op: OpId, task: Task) {
-        tracing::debug!(op = op.0, task = name(&task), "begin");
         let task = match task {
             Task::Write(changes) => {
+                tracing::debug!(op = op.0, changes = changes.len(), "begin a write");
                 // It can only be refused when the agent is stopping.
                 let _ = self.writes.send((op, changes));
                 return;
             }
             task => task,
         };
+        // Every line of the task's bears the number of its operation and what it does.
+        let span = tracing::info_span!("op", id = op.0, task = name(&task));
+        tracing::debug!(parent: &span, "begin");
         let cancel = CancellationToken::new();
         self.running.insert(op, cancel.clone());
         let (world, facts) = (self.world.clone(), self.facts.clone());
@@ -51,12 +57,16 @@ impl Tasks {
         let tell = Arc::new(move |words: String| {
             let _ = told.try_send(Fact::Progress(op, words));
         });
-        tokio::spawn(async move {
-            let work = tokio::spawn(async move { Box::pin(world.perform(task, &cancel, tell)).await });
+        let (counts, counted) = (world.counts.clone(), Counted::of(&task));
+        let work = async move { Box::pin(world.perform(task, &cancel, tell)).await };
+        let work = tokio::spawn(work.instrument(span.clone()));
+        let end = async move {
             let result = work.await.unwrap_or_else(|error| Err(broken(&error)));
             log_end(op, &result);
+            counted.note(&result, &counts);
             let _ = facts.send(Fact::Done(op, result)).await;
-        });
+        };
+        tokio::spawn(end.instrument(span));
     }
 
     pub fn cancel(&self, op: OpId) {
@@ -65,8 +75,49 @@ impl Tasks {
         }
     }
 
+    /// Calls off all that can be.
+    pub fn call_off(&self) {
+        tracing::warn!(under_way = self.running.len(), "what is under way is called off");
+        for token in self.running.values() {
+            token.cancel();
+        }
+    }
+
     pub fn ended(&mut self, op: OpId) {
         self.running.remove(&op);
+    }
+}
+
+/// What of a task is counted.
+#[derive(Debug, Clone, Copy)]
+enum Counted {
+    Archive,
+    Verify,
+    Snapshot,
+    Nothing,
+}
+
+impl Counted {
+    fn of(task: &Task) -> Self {
+        match task {
+            Task::Archive(_) => Self::Archive,
+            Task::Verify { .. } => Self::Verify,
+            Task::Snapshot(_) => Self::Snapshot,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// A snapshot's success is counted where it is known whether anything had changed.
+    fn note(self, result: &Result<Yield, Fault>, counts: &Counts) {
+        match (self, result) {
+            (_, Err(fault)) if fault.code == FaultCode::Cancelled => {}
+            (Self::Archive, Ok(Yield::Stored(claim))) => counts.stored(Kind::Closing, claim.content_bytes),
+            (Self::Archive, Err(_)) => counts.failed(Kind::Closing, Stage::Store),
+            (Self::Verify, Ok(_)) => counts.verified(Kind::Closing),
+            (Self::Verify, Err(_)) => counts.failed(Kind::Closing, Stage::Verify),
+            (Self::Snapshot, Err(_)) => counts.failed(Kind::Snapshot, Stage::Store),
+            _ => {}
+        }
     }
 }
 

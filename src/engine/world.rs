@@ -7,6 +7,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::snapshot::LastSaved;
 use crate::domain::settings::{LimitSettings, Probe};
+use crate::metrics::Counts;
 use crate::world::archive::Archives;
 use crate::world::docker::Docker;
 use crate::world::leases::Leases;
@@ -35,6 +36,8 @@ pub struct World {
     /// When a seat counts as ready.
     pub probe: Probe,
     pub(super) engine_id: Arc<OnceCell<String>>,
+    /// What is counted.
+    pub counts: Counts,
     pub(super) last_saved: LastSaved,
     pub(super) snapshots_kept: usize,
     pub(super) creations_in_flight: usize,
@@ -69,6 +72,7 @@ impl World {
             engine_id: Arc::default(),
             creations_in_flight: limits.creations_in_flight,
             probe,
+            counts: Counts::default(),
             last_saved: LastSaved::default(),
             snapshots_kept: limits.snapshots_kept,
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS_IN_FLIGHT)),
@@ -77,6 +81,14 @@ impl World {
             proofs: Arc::new(Semaphore::new(limits.archives_in_flight)),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
             removals: Arc::new(Semaphore::new(REMOVALS_IN_FLIGHT)),
+        }
+    }
+
+    /// Lets no more seat be made, archived or saved; who waits for that is turned away. Proofs and removals go on: they
+    /// end what was begun.
+    pub(super) fn admit_nobody(&self) {
+        for bound in [&self.creations, &self.transfers, &self.snapshots] {
+            bound.close();
         }
     }
 }

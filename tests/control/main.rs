@@ -2,6 +2,7 @@
 //! what somebody did.
 
 mod asks;
+mod draining;
 mod leases;
 mod named;
 mod restores;

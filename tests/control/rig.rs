@@ -152,7 +152,7 @@ impl Rig {
         self.feed(Input::Fact(fact));
     }
 
-    fn feed(&mut self, input: Input) -> Vec<Effect> {
+    pub fn feed(&mut self, input: Input) -> Vec<Effect> {
         let effects = self.control.handle(self.now, input);
         for effect in &effects {
             match effect.clone() {

@@ -16,6 +16,9 @@ use crate::world::{Event, Sabotage, Weather, World};
 /// relists in a row.
 const REST_WITHIN_MS: u64 = 900_000;
 
+/// Share of the bad runs in which the agent is told to stop.
+const STOPPED_PERCENT: u64 = 25;
+
 /// What came of a run.
 #[derive(Debug)]
 pub struct Report {
@@ -68,6 +71,11 @@ fn bad_days(world: &mut World) {
     if bad {
         schedule(world, 0, 8, horizon_ms, || Event::Meddle);
         schedule(world, 0, 2, horizon_ms, || Event::Die);
+        // By chance of its own, so that the other runs stay what they were.
+        let mut aside = world.rng.clone();
+        if aside.chance(STOPPED_PERCENT) {
+            world.after(aside.below(horizon_ms), Event::Stop);
+        }
     }
     if bad && world.rng.chance(30) {
         schedule(world, 1, 2, horizon_ms, || Event::EngineFalls);

@@ -37,6 +37,8 @@ pub enum Event {
     Command,
     Meddle,
     Die,
+    /// The agent is told to stop, and dies some time later, whether it has come to its end or not.
+    Stop,
     Rebirth,
     EngineFalls,
     EngineRises,
@@ -223,6 +225,7 @@ impl World {
             Event::Command => self.command(),
             Event::Meddle => self.meddle(),
             Event::Die => self.die(),
+            Event::Stop => self.stop(),
             Event::Rebirth => self.rebirth(),
             Event::EngineFalls => self.engine_falls(),
             Event::EngineRises => self.engine_rises(),
@@ -347,6 +350,13 @@ impl World {
                 self.ledger.apply(change);
             }
         }
+    }
+
+    fn stop(&mut self) {
+        self.note(|_| "the agent is told to stop".into());
+        self.feed(Input::Drain);
+        let grace_ms = self.rng.between(1, 20_000);
+        self.after(grace_ms, Event::Die);
     }
 
     /// The process dies. What it had asked of the engine may still happen, and nobody hears of it.

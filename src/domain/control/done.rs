@@ -1,6 +1,7 @@
 //! What the end of an operation changes.
 
 use super::Control;
+use super::drain::stopping;
 use super::facts::exit_fault;
 use super::state::{Accepted, Doing, Seat};
 use crate::domain::command::Outcome;
@@ -27,6 +28,11 @@ impl Control {
             Doing::List(stamp) => self.list_done(stamp, result),
             Doing::Preflight(opening) => match result {
                 Ok(_) => self.write_opening(*opening),
+                // Called off because the agent stops: nothing of it is written.
+                Err(_) if self.is_draining() => {
+                    let refusal = stopping(opening.command.verb());
+                    self.reply(opening.ticket, Outcome::from(refusal));
+                }
                 Err(fault) => self.reply(opening.ticket, Outcome::from(fault)),
             },
             Doing::Accept(ticket, accepted) => match result {

@@ -7,6 +7,7 @@
 mod accept;
 mod clock;
 mod done;
+mod drain;
 mod facts;
 mod identity;
 mod leases;
@@ -53,6 +54,8 @@ pub enum Input {
     Fact(Fact),
     /// Time has passed.
     Tick,
+    /// The agent is to stop: nothing new is begun from now on.
+    Drain,
 }
 
 /// The settings that decisions depend on.
@@ -111,6 +114,8 @@ pub struct Control {
     next_op: u64,
     next_session: u64,
     stamp: u64,
+    /// Whether the agent is stopping.
+    draining: bool,
     now: Now,
     /// The input before; none before the first.
     before: Option<Now>,
@@ -165,6 +170,7 @@ impl Control {
             next_op: 0,
             next_session,
             stamp: 0,
+            draining: false,
             now: Now::default(),
             before: None,
             out: Vec::new(),
@@ -183,9 +189,13 @@ impl Control {
             Input::Fact(fact) => self.learn(fact),
             Input::Tick => {
                 self.ticked_ms = now.mono_ms;
-                self.watch_leases();
+                // One that ends now is ended by the agent's next life, which warns first.
+                if !self.draining {
+                    self.watch_leases();
+                }
                 self.watch_closings();
             }
+            Input::Drain => self.drain(),
         }
         if !only_news {
             self.planned_ms = now.mono_ms;
@@ -226,7 +236,9 @@ impl Control {
         self.save_made();
         self.save_wishes();
         let EngineState::Up(_) = self.engine else { return };
-        self.list_when_due();
+        if !self.draining {
+            self.list_when_due();
+        }
         if !self.listed {
             return;
         }
@@ -236,7 +248,9 @@ impl Control {
         for id in self.seats.keys().cloned().collect::<Vec<_>>() {
             self.plan_seat(&id);
         }
-        self.plan_snapshots();
+        if !self.draining {
+            self.plan_snapshots();
+        }
     }
 
     /// Starts a task and remembers what its answer is for.

@@ -25,7 +25,7 @@ impl Control {
         }
         let record = &room.record;
         let (task, doing) = match record.wanted {
-            RoomWanted::Open if !room.network && self.is_inhabited(name) => {
+            RoomWanted::Open if !room.network && !self.draining && self.is_inhabited(name) => {
                 let (session, egress) = (record.session, record.template.network);
                 let task = Task::EnsureNetwork {
                     room: name.clone(),

@@ -34,7 +34,7 @@ impl Control {
         // One that was made before is made again only when it is known what is left of it.
         let remade = step == Step::Provision && seat.record.made;
         if unseen && (remade || matches!(step, Step::Rest | Step::End)) {
-            if self.is_due(id) {
+            if self.is_due(id) && self.may_look(step) {
                 self.look_again(stamp);
             }
             return;
@@ -43,7 +43,8 @@ impl Control {
             // A deed whose answer was lost had happened all the same.
             return self.seat_arrived(id);
         }
-        if seat.urgent.is_none() && step != Step::Rest && self.is_due(id) && self.room_allows(id, step) {
+        let may = seat.urgent.is_none() && step != Step::Rest && self.may_begin(seat, step);
+        if may && self.is_due(id) && self.room_allows(id, step) {
             self.begin(id, step, false);
         }
     }

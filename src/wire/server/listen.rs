@@ -17,6 +17,7 @@ use super::peer::{self, Peers, Stranger};
 use super::talk::{Host, refuse, talk};
 use crate::domain::ids::InstanceId;
 use crate::engine::handle::Handle;
+use crate::metrics::Turned;
 use crate::paths::{self, PathError};
 use crate::wire::message::UnwelcomeCode;
 
@@ -208,7 +209,10 @@ async fn admit(stream: UnixStream, door: &Arc<Door>, host: &Arc<Host>, tasks: &T
     };
     let place = match door.place(credentials.uid()) {
         Ok(place) => place,
-        Err(text) => return refuse(stream, UnwelcomeCode::Busy, &text).await,
+        Err(text) => {
+            host.handle.counts().turned_away(Turned::Full);
+            return refuse(stream, UnwelcomeCode::Busy, &text).await;
+        }
     };
     tasks.spawn(converse(stream, credentials, place, Arc::clone(host)));
 }
@@ -218,10 +222,12 @@ async fn converse(stream: UnixStream, credentials: UCred, place: Place, host: Ar
         Ok(actor) => actor,
         Err(Stranger::NoRole(text)) => {
             tracing::warn!(uid = credentials.uid(), "somebody without a role was refused");
+            host.handle.counts().turned_away(Turned::Unwelcome);
             return refuse(stream, UnwelcomeCode::Refused, &text).await;
         }
         Err(Stranger::Unknown(text)) => {
             tracing::warn!(uid = credentials.uid(), text, "somebody was refused");
+            host.handle.counts().turned_away(Turned::Unwelcome);
             return refuse(stream, UnwelcomeCode::Busy, &text).await;
         }
     };

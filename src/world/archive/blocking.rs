@@ -15,7 +15,9 @@ where
     F: FnOnce(Wanted<'_>) -> Result<T, Fault> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
+    let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || {
+        let _span = span.entered();
         let result = work(&|| !reply.is_closed());
         let _ = reply.send(result);
     });

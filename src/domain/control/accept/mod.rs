@@ -6,6 +6,7 @@ mod restore;
 mod verbs;
 
 use super::Control;
+use super::drain::stopping;
 use super::state::{Accepted, Doing, Room, Seat};
 use crate::domain::command::{Command, Outcome, SHELL_VERB};
 use crate::domain::effect::{Effect, Task, TicketId};
@@ -37,6 +38,9 @@ impl Control {
 
     fn gate(&mut self, ticket: TicketId, actor: &Actor, command: Command) -> Result<(), Refusal> {
         actor.must(command.needs(), Some(command.room()), command.verb())?;
+        if self.is_draining() {
+            return Err(stopping(command.verb()));
+        }
         match &command {
             Command::OpenRoom { .. } => self.open(ticket, actor, command),
             Command::CloseRoom { room, discard } => self.close(ticket, actor, &command, room, *discard),

@@ -11,6 +11,7 @@ use s3::serde_types::Part;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::super::blocking::blocking;
 use super::super::object::Stop;
@@ -198,14 +199,14 @@ impl Upload {
     /// Begins in a task of its own: when nobody waits any more, the answer still comes, and then the upload is dropped.
     async fn begin(store: &S3, key: &str) -> Result<Self, Trouble> {
         let (store, key) = (store.clone(), key.to_owned());
-        let begun = tokio::spawn(async move {
+        let begun = async move {
             let id = store.initiate(&key).await?;
             let over = false;
             let upload = Self { store, key, id, over };
             upload.note().await?;
             Ok(upload)
-        });
-        begun
+        };
+        tokio::spawn(begun.in_current_span())
             .await
             .unwrap_or_else(|_| Err(Trouble::passing("beginning an upload was called off")))
     }
