@@ -59,7 +59,7 @@ impl World {
     }
 
     /// Rows that are committed or on their way.
-    fn known_seats(&self) -> std::collections::BTreeMap<SeatId, labtop::domain::record::SeatRecord> {
+    pub fn known_seats(&self) -> std::collections::BTreeMap<SeatId, labtop::domain::record::SeatRecord> {
         let mut seats = self.ledger.seats.clone();
         for (_, changes) in &self.ledger.line {
             for change in changes {

@@ -6,15 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use labtop::domain::ids::SeatId;
-use labtop::domain::record::Change;
+use labtop::domain::record::{Change, Wanted};
 
 use crate::world::World;
 
 /// The first lease of each seat.
 #[derive(Debug, Default)]
 pub struct Leases {
-    /// The opening it belongs to, and when it ends at the earliest, monotonic milliseconds.
-    granted: BTreeMap<SeatId, (u64, u64)>,
+    /// When it ends at the earliest, monotonic milliseconds.
+    granted: BTreeMap<SeatId, u64>,
     /// Those that have ended.
     pub over: BTreeSet<SeatId>,
     /// How far the clock was set forward in this life.
@@ -22,20 +22,25 @@ pub struct Leases {
 }
 
 impl World {
-    /// Leases begin when they are handed to the ledger.
+    /// Leases begin when they are handed to the ledger, which leaves a row of the same opening alone.
     pub fn note_grants(&mut self, changes: &[Change]) {
-        let now = self.now();
+        let (now, known) = (self.now(), self.known_seats());
         let added = changes.iter().filter_map(|change| match change {
             Change::AddSeats(rows) => Some(rows),
             _ => None,
         });
         for row in added.flatten() {
+            if known.get(&row.id).is_some_and(|there| there.session >= row.session) {
+                continue;
+            }
             let left_ms = row.deadline_unix_ms.saturating_sub(now.unix_ms);
-            let leases = &mut self.oracle.leases;
-            leases
-                .granted
-                .insert(row.id.clone(), (row.session, now.mono_ms + left_ms));
-            leases.over.remove(&row.id);
+            let end_ms = now.mono_ms + left_ms;
+            self.oracle.leases.granted.insert(row.id.clone(), end_ms);
+            self.oracle.leases.over.remove(&row.id);
+            // A seat of that name whose lease ended in an earlier life.
+            if self.oracle.wish.get(&row.id) == Some(&Wanted::Gone) {
+                self.oracle.wish.remove(&row.id);
+            }
         }
     }
 
@@ -43,7 +48,7 @@ impl World {
     pub fn note_ends(&mut self) {
         let now_ms = self.mono_ms;
         let leases = &mut self.oracle.leases;
-        let ended = leases.granted.iter().filter(|(_, (_, end_ms))| now_ms >= *end_ms);
+        let ended = leases.granted.iter().filter(|(_, end_ms)| now_ms >= **end_ms);
         leases.over.extend(ended.map(|(id, _)| id.clone()));
     }
 
@@ -60,7 +65,7 @@ impl World {
     pub fn clock_is_forgotten(&mut self) {
         let leases = &mut self.oracle.leases;
         let by_ms = std::mem::take(&mut leases.forward_ms);
-        for (_, end_ms) in leases.granted.values_mut() {
+        for end_ms in leases.granted.values_mut() {
             *end_ms = end_ms.saturating_sub(by_ms);
         }
     }
