@@ -33,7 +33,7 @@ torture: ## kill -9 the agent 200 times (LABTOP_TORTURE_KILLS) in the middle of 
 
 soak: ## let rooms of 40 seats come, go and expire for 20 minutes (LABTOP_SOAK_SECONDS): memory and everything else stays flat
 	@scripts/setup test
-	LABTOP_SOAK_SECONDS=$${LABTOP_SOAK_SECONDS:-1200} $(CARGO) test --locked --test soak -- --nocapture
+	LABTOP_SOAK_SECONDS=$${LABTOP_SOAK_SECONDS:-1200} $(CARGO) test --locked --test long soak -- --nocapture
 
 test-garage: ## run the S3 tests against a Garage (or another server) that you have: LABTOP_TEST_S3_*
 	@test -n "$$LABTOP_TEST_S3_ENDPOINT" || { \

@@ -41,6 +41,8 @@ fn template() -> Template {
         runtime: None,
         archive: Selection::default(),
         autosave: None,
+        idle_minutes: None,
+        activity: Vec::new(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::settings::{
     AgentSettings, ArchiveSettings, DockerSettings, LeaseSettings, LeaseStore, LimitSettings, MetricsPlace, Probe,
     RouteAuth, S3Settings, SecretUrl, Settings, StoreSettings, UiSettings,
 };
-use crate::domain::template::{Egress, Template};
+use crate::domain::template::{Activity, Egress, Template};
 
 use super::check::NOWHERE;
 use super::templates::DEMO_TEMPLATE;
@@ -276,6 +276,18 @@ fn one_template(template: &Template, loaded: &Loaded) -> String {
     format!("# {origin}:\n{text}\n")
 }
 
+/// What counts as activity, as the file writes it.
+fn words(template: &Template) -> Value {
+    let word = |kind: &Activity| match kind {
+        Activity::Cpu => "cpu",
+        Activity::Network => "network",
+        Activity::Files => "files",
+        Activity::Terminal => "terminal",
+    };
+    let words: Vec<&str> = template.activity.iter().map(word).collect();
+    words.into()
+}
+
 /// A template under the file's own keys; those that are absent are left out.
 fn keys(template: &Template) -> Table {
     let mut table = Table::new();
@@ -305,6 +317,10 @@ fn keys(template: &Template) -> Table {
     if let Some(seconds) = template.autosave {
         put("autosave", i64::from(seconds).into());
     }
+    if let Some(minutes) = template.idle_minutes {
+        put("idle_minutes", i64::from(minutes).into());
+    }
+    put("activity", words(template));
     put("archive", chosen(template).into());
     if !template.env.is_empty() {
         let env = template.env.iter();

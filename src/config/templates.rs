@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::domain::ids::TemplateName;
 use crate::domain::policy::LEASE_MINUTES_MAX;
-use crate::domain::template::{Egress, SeatUser, Template};
+use crate::domain::template::{ACTIVITY, Activity, Egress, SeatUser, Template};
 
 use super::check::{absolute, one_of};
 use super::raw::{Document, Section};
@@ -24,6 +24,8 @@ const DEMO: &str = include_str!("demo.toml");
 const PIDS: u32 = 256;
 /// A day between two snapshots is none at all.
 const AUTOSAVE_MAX_S: u32 = 24 * 60 * 60;
+/// Least minutes without activity after which a seat may end: a student reads, too.
+const IDLE_MINUTES_MIN: u32 = 5;
 /// Most processes: what a Linux kernel can number.
 const PIDS_MAX: u32 = 4_194_304;
 /// Open files unless the template says otherwise.
@@ -208,9 +210,37 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
         read_only: section.plain("read_only").unwrap_or(false),
         runtime: section.read("runtime", runtime),
         autosave: section.read("autosave", autosave),
+        idle_minutes: section.read("idle_minutes", idle_minutes),
+        activity: section.read("activity", activity).unwrap_or_else(|| ACTIVITY.to_vec()),
     };
+    if template.counts(Activity::Files) && template.autosave == Some(0) {
+        section.wrong(
+            "activity",
+            "\"files\" are found changed by snapshots: it needs autosave",
+        );
+    }
     section.end(&["guard"]);
     template
+}
+
+fn idle_minutes(minutes: i64) -> Result<u32, String> {
+    let minutes = u32::try_from(minutes)
+        .ok()
+        .filter(|m| (IDLE_MINUTES_MIN..=LEASE_MINUTES_MAX).contains(m));
+    minutes.ok_or_else(|| format!("write whole minutes from {IDLE_MINUTES_MIN} to {LEASE_MINUTES_MAX}"))
+}
+
+fn activity(words: Vec<String>) -> Result<Vec<Activity>, String> {
+    let kinds = [
+        ("cpu", Activity::Cpu),
+        ("network", Activity::Network),
+        ("files", Activity::Files),
+        ("terminal", Activity::Terminal),
+    ];
+    if words.is_empty() {
+        return Err("name at least one of \"cpu\", \"network\", \"files\", \"terminal\"".to_owned());
+    }
+    words.iter().map(|word| one_of(word, &kinds, &[])).collect()
 }
 
 fn autosave(seconds: i64) -> Result<u32, String> {

@@ -173,6 +173,8 @@ pub enum Yield {
     Ready,
     /// The seat is still; what is seen and the evidence.
     Held(Option<ContainerSeen>, Stillness),
+    /// The seat's workspace had changed, and is saved.
+    Saved,
     /// The work is sent.
     Stored(ArchiveClaim),
     /// The work is proven stored.

@@ -51,6 +51,12 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// CPU of one second, percent of a core, from which on a seat works: an idle shell or web server stays below a tenth of it.
+pub const IDLE_CPU_PERCENT: f32 = 3.0;
+/// Bytes across a seat's network in one observation from which on it is used; heartbeats of an open page stay below.
+pub const IDLE_NETWORK_BYTES: u64 = 8 * 1024;
+/// How long one observation of a seat's activity lasts.
+pub const IDLE_OBSERVED_EVERY_MS: u64 = 30_000;
 /// Refused commands of one user that the audit trail tells of in a minute.
 pub const REFUSALS_WRITTEN: u32 = 30;
 

@@ -128,6 +128,8 @@ pub struct Figures {
     pub memory_bytes: u64,
     /// Processes and threads.
     pub pids: u32,
+    /// Bytes that have crossed its network since it started, both ways; none where nobody can tell.
+    pub network_bytes: Option<u64>,
 }
 
 /// Samples by container.

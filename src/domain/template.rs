@@ -49,6 +49,23 @@ pub struct Selection {
     pub max_bytes: u64,
 }
 
+/// What counts as a student's activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Programs work.
+    Cpu,
+    /// Something crosses the seat's network.
+    Network,
+    /// The workspace changes, as its snapshots find.
+    Files,
+    /// Somebody types in a shell of labtop's.
+    Terminal,
+}
+
+/// What counts unless the template says otherwise.
+pub const ACTIVITY: [Activity; 3] = [Activity::Cpu, Activity::Network, Activity::Terminal];
+
 /// A checked template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
@@ -92,9 +109,27 @@ pub struct Template {
     /// Seconds between two snapshots of a running seat; 0 takes none, none means as the kind of room has it.
     #[serde(default)]
     pub autosave: Option<u32>,
+    /// Minutes without activity after which a seat ends; none means that it may be idle.
+    #[serde(default)]
+    pub idle_minutes: Option<u32>,
+    /// What counts as activity.
+    #[serde(default)]
+    pub activity: Vec<Activity>,
 }
 
 impl Template {
+    /// Milliseconds without activity after which a seat ends; none when it may be idle.
+    #[must_use]
+    pub fn idle_ms(&self) -> Option<u64> {
+        self.idle_minutes.map(|minutes| u64::from(minutes) * 60_000)
+    }
+
+    /// Whether something counts as activity.
+    #[must_use]
+    pub fn counts(&self, kind: Activity) -> bool {
+        self.activity.contains(&kind)
+    }
+
     /// Milliseconds between two snapshots of a seat; none when none are taken.
     #[must_use]
     pub fn autosave_ms(&self, exam: bool) -> Option<u64> {

@@ -2,7 +2,9 @@
 
 use super::world::World;
 use crate::domain::command::{Check, ENGINE_CHECK};
+use crate::domain::effect::SeatOrder;
 use crate::domain::fault::Fault;
+use crate::domain::seen::ContainerSeen;
 use crate::world::leases::Leases;
 use crate::world::meter::CgroupMeter;
 
@@ -15,15 +17,21 @@ const SUBNETS_LOW: usize = 4;
 const LEDGER_HINT: &str = "Stop the agent, then put a backup in the ledger's place, or run `labtop ledger rebuild`";
 
 /// Looks at everything that rooms depend on.
-pub(super) async fn examine(world: &World, strange: Option<String>, orphans: Vec<String>) -> Vec<Check> {
+pub(super) async fn examine(
+    world: &World,
+    strange: Option<String>,
+    orphans: Vec<String>,
+    made: Option<Vec<(SeatOrder, ContainerSeen)>>,
+) -> Vec<Check> {
     // At once: a hung engine is waited for by each that asks it.
-    let (engine, limits, subnets, ledger, store, leases) = tokio::join!(
+    let (engine, limits, subnets, ledger, store, leases, drift) = tokio::join!(
         engine(world, strange),
         limits(world),
         subnets(world),
         ledger(world),
         store(world),
-        leases(world)
+        leases(world),
+        drift(world, made)
     );
     vec![
         engine,
@@ -33,6 +41,7 @@ pub(super) async fn examine(world: &World, strange: Option<String>, orphans: Vec
         ledger,
         store,
         leases,
+        drift,
         strangers(&orphans),
     ]
 }
@@ -117,6 +126,32 @@ async fn store(world: &World) -> Check {
         ),
         Err(fault) => failed("archive store", fault),
     }
+}
+
+/// Seats whose containers are not what they would be made as today.
+async fn drift(world: &World, made: Option<Vec<(SeatOrder, ContainerSeen)>>) -> Check {
+    let Some(made) = made else {
+        return Check::warn(
+            "drift",
+            "the seats have not been looked at yet",
+            "Ask again in a moment",
+        );
+    };
+    let mut drifted = Vec::new();
+    for (order, seen) in &made {
+        if world.docker.has_drifted(order, seen).await {
+            drifted.push(order.seat.to_string());
+        }
+    }
+    if drifted.is_empty() {
+        return Check::ok("drift", "every seat is as it would be made today");
+    }
+    let text = format!("made from another specification than today's: {}", drifted.join(", "));
+    Check::warn(
+        "drift",
+        text,
+        "They go on as they are; close their rooms, which archives them, and open them again",
+    )
 }
 
 fn strangers(orphans: &[String]) -> Check {

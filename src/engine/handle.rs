@@ -55,6 +55,11 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Answer>,
     },
+    /// Somebody types in a seat.
+    Touch {
+        /// Which.
+        seat: SeatId,
+    },
     /// Read a log.
     Logs {
         /// Who asks.
@@ -214,6 +219,11 @@ impl Handle {
             reply,
         })
         .await?
+    }
+
+    /// Tells that somebody types in a seat. When the loop is busy it is left out: the next key tells again.
+    pub fn touch(&self, seat: SeatId) {
+        let _ = self.requests.try_send(Request::Touch { seat });
     }
 
     /// Opens a part of a stored archive.

@@ -119,6 +119,7 @@ async fn ask(world: &World, seats: &[ContainerSeen], before: &mut BTreeMap<Conta
                 cpu_ns: stats.cpu_ns,
                 memory_bytes: stats.memory_bytes,
                 pids: u32::try_from(stats.pids).unwrap_or(u32::MAX),
+                network_bytes: None,
             };
             Some((id, raw))
         })

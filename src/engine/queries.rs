@@ -28,6 +28,7 @@ pub(super) fn answer(run: &mut Run, request: Request) {
             let _ = reply.send(());
         }
         Request::Ask { actor, query, reply } => ask(run, actor, query, reply),
+        Request::Touch { seat } => run.input(Input::Touch(seat)),
         Request::Logs {
             actor,
             seat,
@@ -88,11 +89,18 @@ fn ask(run: &Run, actor: Actor, query: Query, reply: oneshot::Sender<Answer>) {
         },
         Query::VerifyArchive { id } => tokio::spawn(async move { verify_archive(&world, &actor, id).await }),
         Query::Doctor => {
-            let orphans = run.control.orphans().iter().cloned().collect();
+            let (mut orphans, mut made) = (run.control.orphans().iter().cloned().collect(), run.control.made());
+            // They may be of rooms that the person does not see.
+            if !actor.rights.sees_all() {
+                orphans = Vec::new();
+                if let Some(made) = &mut made {
+                    made.retain(|(order, _)| actor.rights.sees(&order.seat.room));
+                }
+            }
             let strange = run.control.strange_engine().map(str::to_owned);
             tokio::spawn(async move {
                 Answer::Doctor {
-                    checks: Box::pin(doctor::examine(&world, strange, orphans)).await,
+                    checks: Box::pin(doctor::examine(&world, strange, orphans, made)).await,
                 }
             })
         }

@@ -67,10 +67,11 @@ impl World {
             () = cancel.cancelled() => return Err(cancelled()),
             stored = Box::pin(self.store_if_changed(&order)) => stored?,
         };
-        if let Some(stored) = stored {
-            self.record_snapshot(&order, stored, cancel).await?;
-        }
-        Ok(Yield::Nothing)
+        let Some(stored) = stored else {
+            return Ok(Yield::Nothing);
+        };
+        self.record_snapshot(&order, stored, cancel).await?;
+        Ok(Yield::Saved)
     }
 
     async fn store_if_changed(&self, order: &SnapshotOrder) -> Result<Option<Stored>, Fault> {

@@ -3,6 +3,7 @@
 
 mod asks;
 mod draining;
+mod idle;
 mod leases;
 mod named;
 mod restores;

@@ -15,7 +15,7 @@ use labtop::domain::role::{Actor, Rights, Role};
 use labtop::domain::seen::{ContainerSeen, EngineInfo, EngineState, Listing, RunState, VolumeSeen};
 use labtop::domain::settings::RouteAuth;
 use labtop::domain::snapshot::Snapshot;
-use labtop::domain::template::{Egress, SeatUser, Selection, Template};
+use labtop::domain::template::{ACTIVITY, Egress, SeatUser, Selection, Template};
 
 pub fn room(name: &str) -> RoomName {
     name.parse().unwrap()
@@ -43,7 +43,7 @@ pub fn refused(effects: &[Effect]) -> Option<RefusalCode> {
 
 pub struct Rig {
     pub control: Control,
-    now: Now,
+    pub now: Now,
     /// Tasks that are not answered yet.
     pub open: Vec<(OpId, Task)>,
     /// All tasks so far.
@@ -486,6 +486,8 @@ fn rules() -> Rules {
         runtime: None,
         archive: Selection::default(),
         autosave: None,
+        idle_minutes: Some(20),
+        activity: ACTIVITY.to_vec(),
     };
     Rules {
         default_template: template.name.clone(),

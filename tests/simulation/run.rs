@@ -202,6 +202,8 @@ fn rules() -> Rules {
         runtime: None,
         archive: Selection::default(),
         autosave: None,
+        idle_minutes: None,
+        activity: Vec::new(),
     };
     Rules {
         default_template: template.name.clone(),

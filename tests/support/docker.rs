@@ -137,6 +137,8 @@ impl Lab {
             runtime: None,
             archive: Selection::default(),
             autosave: None,
+            idle_minutes: None,
+            activity: Vec::new(),
         }
     }
 

@@ -117,6 +117,11 @@ impl Control {
         for seat in self.seats.values_mut() {
             let sample = seat.container.as_ref().and_then(|c| of.get(&c.id));
             seat.figures = sample.copied();
+            if let Some(template) = self.rooms.get(&seat.record.id.room).map(|room| &room.record.template)
+                && template.idle_minutes.is_some()
+            {
+                Self::note_activity(seat, sample, |kind| template.counts(kind), now_ms);
+            }
             if let Some(cpu) = sample.and_then(|s| s.cpu_percent) {
                 if seat.history.len() == HISTORY_SAMPLES {
                     seat.history.pop_front();

@@ -23,6 +23,10 @@ impl Control {
         for (room, count) in self.warn_of_ends() {
             self.announce(&room, count, "a minute");
         }
+        let idle = self.watch_idle();
+        if !idle.is_empty() {
+            self.end_leases(idle, "idle end");
+        }
         let over: Vec<SeatId> = self
             .seats
             .values()
@@ -31,7 +35,7 @@ impl Control {
             .map(|s| s.record.id.clone())
             .collect();
         if !over.is_empty() {
-            self.end_leases(over);
+            self.end_leases(over, "lease end");
         }
     }
 
@@ -108,7 +112,7 @@ impl Control {
         seat.record.is_bound() && self.now.unix_ms >= seat.record.deadline_unix_ms && warned_long_ago
     }
 
-    fn end_leases(&mut self, over: Vec<SeatId>) {
+    fn end_leases(&mut self, over: Vec<SeatId>, verb: &str) {
         for id in &over {
             if let Some(seat) = self.seats.get_mut(id) {
                 seat.record.wanted = Wanted::Gone;
@@ -122,7 +126,7 @@ impl Control {
             discard_by: None,
         }];
         for name in rooms {
-            changes.push(Change::Audit(self.own_entry("lease end", name.to_string())));
+            changes.push(Change::Audit(self.own_entry(verb, name.to_string())));
             let text = format!("Room {name}: leases have ended; the work is archived");
             self.tell(Notice::info(text).about(&name));
             changes.extend(self.close_if_deserted(&name).map(Change::PutRoom));

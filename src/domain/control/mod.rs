@@ -10,6 +10,7 @@ mod done;
 mod drain;
 mod facts;
 mod identity;
+mod idle;
 mod leases;
 mod listing;
 mod rooms;
@@ -50,6 +51,8 @@ pub enum Input {
     Command(TicketId, Actor, Command),
     /// Somebody opens a shell in a seat.
     Visit(Actor, SeatId),
+    /// Somebody types in one.
+    Touch(SeatId),
     /// The world tells something.
     Fact(Fact),
     /// Time has passed.
@@ -182,10 +185,14 @@ impl Control {
         self.now = now;
         self.watch_clock();
         // Words and figures come by the thousand and change nothing that is to be done.
-        let only_news = matches!(input, Input::Fact(Fact::Progress(..) | Fact::Figures(..)));
+        let only_news = matches!(
+            input,
+            Input::Touch(_) | Input::Fact(Fact::Progress(..) | Fact::Figures(..))
+        );
         match input {
             Input::Command(ticket, actor, command) => self.accept(ticket, &actor, command),
             Input::Visit(actor, seat) => self.visit(&actor, &seat),
+            Input::Touch(seat) => self.touched(&seat),
             Input::Fact(fact) => self.learn(fact),
             Input::Tick => {
                 self.ticked_ms = now.mono_ms;

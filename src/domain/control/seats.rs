@@ -167,6 +167,18 @@ impl Control {
         Change::Audit(entry)
     }
 
+    /// Every seat that has a container, as it would be made today, and the container that it has; none as long as nobody
+    /// has looked.
+    #[must_use]
+    pub fn made(&self) -> Option<Vec<(SeatOrder, ContainerSeen)>> {
+        if !self.listed {
+            return None;
+        }
+        let wanted = self.seats.values().filter(|seat| seat.record.wanted < Wanted::Gone);
+        let made = wanted.filter_map(|seat| Some((self.order(seat)?, seat.container.clone()?)));
+        Some(made.collect())
+    }
+
     fn order(&self, seat: &Seat) -> Option<SeatOrder> {
         let room = self.rooms.get(&seat.record.id.room)?;
         Some(SeatOrder {

@@ -9,6 +9,7 @@ use crate::domain::notice::Notice;
 use crate::domain::plan::Step;
 use crate::domain::record::Wanted;
 use crate::domain::seen::RunState;
+use crate::domain::template::Activity;
 
 /// How it stands with a seat's snapshots.
 #[derive(Debug, Default)]
@@ -139,7 +140,12 @@ impl Control {
             ..Saving::default()
         };
         match result {
-            Ok(_) => saving.fault = None,
+            Ok(got) => {
+                saving.fault = None;
+                if got == Yield::Saved {
+                    self.stirred(id, Activity::Files);
+                }
+            }
             Err(fault) if fault.code == FaultCode::Cancelled => {}
             Err(fault) => {
                 if !self.has_unsaved(id) {

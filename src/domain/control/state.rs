@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::idle::Quiet;
 use super::snapshots::Saving;
 use crate::domain::command::{Command, ProgressReport};
 use crate::domain::effect::{OpId, TicketId};
@@ -291,6 +292,7 @@ pub(super) struct Seat {
     pub warned_ms: Option<u64>,
     /// Minutes before the end of its lease of which was told last.
     pub mark: Option<u32>,
+    pub quiet: Quiet,
 }
 
 impl Seat {
@@ -330,6 +332,7 @@ impl Seat {
             doing: String::new(),
             warned_ms: None,
             mark: None,
+            quiet: Quiet::default(),
         }
     }
 

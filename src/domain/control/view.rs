@@ -95,6 +95,18 @@ impl Control {
         }
     }
 
+    /// What is under way. A kill is told of until it is done: a hung engine may take long.
+    fn doing(&self, seat: &Seat) -> String {
+        let up = seat.container.as_ref().is_some_and(|c| !c.state.is_down());
+        if seat.record.wanted == Wanted::Stopped && up {
+            return "being killed".into();
+        }
+        match self.idle_seconds_left(seat) {
+            Some(left) if seat.doing.is_empty() => format!("idle, ends in {left} s"),
+            _ => seat.doing.clone(),
+        }
+    }
+
     fn seat_view(&self, room: &Room, seat: &Seat) -> SeatView {
         let template = &room.record.template;
         let left_ms = seat.record.deadline_unix_ms.saturating_sub(self.now.unix_ms);
@@ -120,7 +132,7 @@ impl Control {
             archive_id: seat.record.closing.archive.as_ref().map(|claim| claim.id.clone()),
             fault: seat.fault.clone(),
             oom_kills: seat.oom_kills,
-            doing: doing(seat),
+            doing: self.doing(seat),
         }
     }
 }
@@ -158,15 +170,6 @@ fn phase(seat: &Seat) -> Phase {
         Some(RunState::Paused) => Phase::Frozen,
         Some(RunState::Running | RunState::Exited | RunState::Dead) => Phase::Starting,
     }
-}
-
-/// What is under way. A kill is told of until it is done: a hung engine may take long.
-fn doing(seat: &Seat) -> String {
-    let up = seat.container.as_ref().is_some_and(|c| !c.state.is_down());
-    if seat.record.wanted == Wanted::Stopped && up {
-        return "being killed".into();
-    }
-    seat.doing.clone()
 }
 
 fn closing_phase(step: Step) -> Phase {

@@ -9,6 +9,8 @@ const NOW: u64 = 1_790_000_000_000;
 fn template(name: &str, network: Egress) -> Template {
     Template {
         autosave: None,
+        idle_minutes: None,
+        activity: Vec::new(),
         name: name.parse().unwrap(),
         image: "image".into(),
         command: Vec::new(),

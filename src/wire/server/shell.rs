@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::talk::Host;
 use super::watch::left;
@@ -18,6 +20,9 @@ use crate::wire::stream::{Connection, FrameReader, FrameWriter};
 
 /// Pieces of typing that wait for a program that does not read; what is typed beyond is lost, as on any terminal.
 const TYPED_WAITING: usize = 64;
+
+/// How often it is told that somebody types.
+const TOUCH_EVERY: Duration = Duration::from_secs(5);
 
 pub async fn shell<S>(
     connection: Connection<S>,
@@ -32,7 +37,7 @@ where
     let Connection { mut reader, mut writer } = connection;
     let opened = tokio::select! {
         ended = left(&mut reader) => return ended,
-        opened = host.handle.shell(actor, seat, cols, rows) => opened,
+        opened = host.handle.shell(actor, seat.clone(), cols, rows) => opened,
     };
     let ShellSession { output, input } = match opened {
         Ok(session) => session,
@@ -41,14 +46,18 @@ where
     writer.message(&Event::Opened).await?;
     tokio::select! {
         () = host.shutdown.cancelled() => writer.message(&Event::End).await,
-        typed = type_in(&mut reader, input) => typed,
+        typed = type_in(&mut reader, input, Touch::new(host, seat)) => typed,
         printed = print_out(output, &mut writer) => printed,
     }
 }
 
 /// Ends when the person leaves, also while a program in the shell reads nothing. A shell that no longer takes input ends
 /// through its output.
-async fn type_in<S: AsyncRead>(reader: &mut FrameReader<S>, input: mpsc::Sender<ShellInput>) -> io::Result<()> {
+async fn type_in<S: AsyncRead>(
+    reader: &mut FrameReader<S>,
+    input: mpsc::Sender<ShellInput>,
+    mut touch: Touch<'_>,
+) -> io::Result<()> {
     let mut waiting = VecDeque::new();
     loop {
         // What was typed before the person left is typed, as long as somebody reads.
@@ -59,10 +68,33 @@ async fn type_in<S: AsyncRead>(reader: &mut FrameReader<S>, input: mpsc::Sender<
                 _ => return std::future::pending().await,
             },
             frame = reader.next() => match typed(frame?)? {
-                Some(typed) if waiting.len() < TYPED_WAITING => waiting.push_back(typed),
+                Some(typed) if waiting.len() < TYPED_WAITING => {
+                    touch.tell();
+                    waiting.push_back(typed);
+                }
                 Some(_) => {}
                 None => return Ok(()),
             },
+        }
+    }
+}
+
+/// Tells now and then that somebody types, so that the seat does not count as idle.
+struct Touch<'h> {
+    host: &'h Host,
+    seat: SeatId,
+    told: Option<Instant>,
+}
+
+impl<'h> Touch<'h> {
+    fn new(host: &'h Host, seat: SeatId) -> Self {
+        Self { host, seat, told: None }
+    }
+
+    fn tell(&mut self) {
+        if self.told.is_none_or(|at| at.elapsed() >= TOUCH_EVERY) {
+            self.told = Some(Instant::now());
+            self.host.handle.touch(self.seat.clone());
         }
     }
 }

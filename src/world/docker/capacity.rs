@@ -126,6 +126,8 @@ mod tests {
             runtime: Some("runc".into()),
             archive: Selection::default(),
             autosave: None,
+            idle_minutes: None,
+            activity: Vec::new(),
         }
     }
 

@@ -284,7 +284,7 @@ enum Made {
 
 /// The workspace's parent and its own name. The upload goes to the parent, because the engine leaves the owner of the
 /// directory that it extracts to alone.
-fn split(order: &SeatOrder) -> (&str, &str) {
+pub(super) fn split(order: &SeatOrder) -> (&str, &str) {
     match order.template.workspace.trim_end_matches('/').rsplit_once('/') {
         Some(("", name)) => ("/", name),
         Some(parts) => parts,

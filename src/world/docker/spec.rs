@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits};
 use sha2::{Digest, Sha256};
 
-use super::Docker;
+use super::{Docker, starter};
 use crate::domain::effect::SeatOrder;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{InstanceId, SeatId, StudentId};
 use crate::domain::names::{
     Kind, LABEL_INSTANCE, LABEL_KIND, LABEL_OWNER, LABEL_ROOM, LABEL_SESSION, LABEL_SPEC, LABEL_STUDENT,
 };
+use crate::domain::seen::ContainerSeen;
 use crate::domain::settings::RouteAuth;
 use crate::domain::template::Egress;
 
@@ -83,6 +84,20 @@ impl Docker {
         labels.insert(LABEL_SPEC.into(), digest);
         labels.insert(LABEL_WORKSPACE.into(), workspace.into());
         Ok(body)
+    }
+
+    /// Whether a container was made from another specification than the seat would be made from today: by an older
+    /// labtop, or before the configuration was changed. Its labels cannot change any more.
+    pub async fn has_drifted(&self, order: &SeatOrder, seen: &ContainerSeen) -> bool {
+        let files = starter::upload(&order.template, super::provision::split(order).1).await;
+        let digests = files.ok().map(|files| files.digest).into_iter().chain([String::new()]);
+        let today = digests.filter_map(|digest| {
+            let labels = self.seat_body(order, &digest, WORKSPACE_NEW).ok()?.labels?;
+            labels.get(LABEL_SPEC).cloned()
+        });
+        // What cannot be told is not told.
+        let today: Vec<String> = today.collect();
+        !seen.spec.is_empty() && !today.is_empty() && !today.contains(&seen.spec)
     }
 
     fn host_config(&self, order: &SeatOrder) -> Result<HostConfig, Fault> {

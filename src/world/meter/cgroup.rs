@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::parse::{Group, Membership, down_to, keyed, membership, number};
+use super::parse::{Group, Membership, crossed, down_to, keyed, membership, number};
 use super::{Raw, figures};
 use crate::domain::ids::ContainerId;
 use crate::domain::seen::FiguresOf;
+
+/// How often a container's network is read: each takes longer than all its other figures, and nobody shows it.
+const NETWORK_EVERY: Duration = Duration::from_secs(5);
 
 /// Where the figures of one container are. Paths, not open files: 900 seats would need more of those than a process
 /// is usually allowed.
@@ -27,6 +30,8 @@ struct Known {
     pid: u32,
     places: Places,
     previous: Option<Raw>,
+    /// When the network was last read, and its bytes.
+    network: Option<(Instant, Option<u64>)>,
 }
 
 /// Reads control groups and remembers the last reading of each container.
@@ -85,11 +90,23 @@ impl CgroupMeter {
             let Some(mut known) = known.or_else(|| self.resolve(id, *pid)) else {
                 continue;
             };
-            let Some(now) = read(&known.places) else { continue };
+            let Some(mut now) = read(&known.places) else { continue };
+            let (read_at, bytes) = known
+                .network
+                .filter(|(at, _)| now.at.duration_since(*at) < NETWORK_EVERY)
+                .unwrap_or_else(|| (now.at, self.network_of(*pid)));
+            known.network = Some((read_at, bytes));
+            now.network_bytes = bytes;
             found.insert(id.clone(), figures(known.previous.replace(now), now));
             self.known.insert(id.clone(), known);
         }
         found
+    }
+
+    /// What has crossed the network that a process is in, both ways, without its loopback.
+    fn network_of(&self, pid: u32) -> Option<u64> {
+        let table = fs::read_to_string(self.proc.join(pid.to_string()).join("net/dev")).ok()?;
+        crossed(&table)
     }
 
     /// One reading of a container without any memory of it; none when its files are not on this host.
@@ -122,6 +139,7 @@ impl CgroupMeter {
             pid,
             places,
             previous: None,
+            network: None,
         })
     }
 
@@ -177,6 +195,7 @@ fn text(group: &Path, file: &str) -> Option<String> {
 /// The two memory counters are read one after the other, so the cache may seem larger than the whole.
 fn raw(cpu_ns: u64, at: Instant, usage: u64, cache: u64, pids: u64) -> Raw {
     Raw {
+        network_bytes: None,
         cpu_ns,
         memory_bytes: usage.saturating_sub(cache),
         pids: u32::try_from(pids).unwrap_or(u32::MAX),

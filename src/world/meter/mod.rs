@@ -23,6 +23,8 @@ pub struct Raw {
     pub memory_bytes: u64,
     /// Processes and threads.
     pub pids: u32,
+    /// Bytes across its network since it started, both ways, where that can be told.
+    pub network_bytes: Option<u64>,
     /// When it was read, on the monotonic clock.
     pub at: Instant,
 }
@@ -35,6 +37,7 @@ pub fn figures(previous: Option<Raw>, now: Raw) -> Figures {
         cpu_percent: previous.and_then(|previous| cpu_percent(previous, now)),
         memory_bytes: now.memory_bytes,
         pids: now.pids,
+        network_bytes: now.network_bytes,
     }
 }
 
@@ -60,6 +63,7 @@ mod tests {
 
     fn raw(cpu_ns: u64, at: Instant) -> Raw {
         Raw {
+            network_bytes: None,
             cpu_ns,
             memory_bytes: 4096,
             pids: 2,

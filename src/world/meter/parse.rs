@@ -92,9 +92,38 @@ pub(super) fn host_ticks(text: &str) -> Option<HostTicks> {
     })
 }
 
+/// Bytes received and sent on all interfaces but the loopback, out of the kernel's `net/dev`.
+pub(super) fn crossed(table: &str) -> Option<u64> {
+    let mut sum = 0_u64;
+    for line in table.lines().skip(2) {
+        let (name, counters) = line.split_once(':')?;
+        if name.trim() == "lo" {
+            continue;
+        }
+        let counters: Vec<u64> = counters.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+        sum = sum.checked_add(*counters.first()?)?.checked_add(*counters.get(SENT)?)?;
+    }
+    Some(sum)
+}
+
+/// Where the sent bytes stand among the counters of a line.
+const SENT: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_crosses_the_network_is_both_ways_without_the_loopback() {
+        let table = "Inter-|   Receive                                                |  Transmit\n \
+             face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs\n    \
+             lo:     100       1    0    0    0     0          0         0      100       1    0 0 0 0 0 0\n  \
+             eth0:    2000      20    0    0    0     0          0         0      300       3    0 0 0 0 0 0\n";
+        assert_eq!(crossed(table), Some(2_300));
+        assert_eq!(crossed("a\nb\n"), Some(0));
+        assert_eq!(crossed("a\nb\neth0: 1 2 3\n"), None);
+        assert_eq!(crossed("a\nb\nno colon\n"), None);
+    }
     use proptest::prelude::*;
 
     const ID: &str = "4c01db0b339c4c01db0b339c4c01db0b339c4c01db0b339c4c01db0b339c0000";

@@ -1,14 +1,10 @@
 //! A real engine of the test's own is stopped and started in the middle of a closing: no work is lost.
 
-mod engine;
-mod homework;
-mod lab;
-
 use std::process::Stdio;
 
-use engine::Machine;
-use homework::{Homework, students};
-use lab::until;
+use crate::engine::Machine;
+use crate::homework::{Homework, students};
+use crate::lab::until;
 
 /// Large enough that some seats are still being read when the engine stops.
 const WORK: Homework = Homework {

@@ -1,8 +1,6 @@
 //! Many rooms on one host: more than the engine's default address pools would hold.
 
-mod lab;
-
-use lab::Lab;
+use crate::lab::Lab;
 
 #[test]
 fn sixty_rooms_of_one_seat_open_at_once() {
