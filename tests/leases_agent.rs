@@ -99,6 +99,18 @@ fn a_name_that_somebody_else_holds_is_told_of_and_left_to_them() {
     let board = pty::Terminal::start(&lab.command(&[]));
     board.shows("Somebody else holds the leases of r/s01");
     assert_eq!(server.cli(&["GET", &key]), "somebody");
+    // Neither a new life of the agent nor the end of the room takes it away.
+    lab.run(&["room", "open", "brief", "--seats", "1"]).expect(0);
+    let brief = format!("labtop:lease:{}:brief/s01", lab.instance().unwrap());
+    until("its lease", || (!server.cli(&["GET", &brief]).is_empty()).then_some(()));
+    server.cli(&["SET", &brief, "somebody"]);
+    lab.kill_agent();
+    lab.run(&["room", "close", "brief"]).expect(0);
+    until("it is off the index", || {
+        (names(&lab, &server) == ["r/s01"]).then_some(())
+    });
+    assert_eq!(server.cli(&["GET", &brief]), "somebody");
+    assert_eq!(server.cli(&["GET", &key]), "somebody");
     server.cli(&["DEL", &key]);
     board.until("it is its own again", |screen| !screen.contains("holds the leases of"));
     lab.run(&["room", "close", "r"]).expect(0);

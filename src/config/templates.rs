@@ -219,6 +219,15 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
             "\"files\" are found changed by snapshots: it needs autosave",
         );
     }
+    if let (Some(idle_ms), Some(every_ms)) = (template.idle_ms(), template.autosave_ms(false))
+        && template.counts(Activity::Files)
+        && idle_ms < 2 * every_ms
+    {
+        section.wrong(
+            "idle_minutes",
+            "must be at least two snapshots long (autosave), because \"files\" counts",
+        );
+    }
     section.end(&["guard"]);
     template
 }

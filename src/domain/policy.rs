@@ -23,6 +23,9 @@ pub const LEASE_WARNING_MS: u64 = 60_000;
 /// A difference between the advance of the wall clock and of the monotonic one that is no slewing: somebody, or the
 /// network's time, set it, or the host slept.
 pub const CLOCK_JUMP_MS: u64 = 5_000;
+/// How long after a start of the agent the clock may still be on its way to the right time (a host that has just booted):
+/// until then a jump says nothing about the ends that an earlier life has written.
+pub const CLOCK_SETTLES_MS: u64 = 10 * 60_000;
 /// Minutes before the end of a lease at which it is announced, unless the configuration says otherwise.
 pub const WARN_MINUTES: [u32; 2] = [15, 5];
 /// How often at most one seat's programs that the kernel killed for memory are told of and audited; all are counted.

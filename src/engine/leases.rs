@@ -4,8 +4,8 @@
 //! ends by the ledger, whatever the store says, and a store that is away changes nothing for anybody's work.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -42,12 +42,12 @@ pub(super) fn token(instance: &InstanceId, session: u64) -> String {
 
 /// Mirrors what is wanted until `shutdown`, and tells how it stands with the store.
 pub(super) async fn mirror(
-    leases: Leases,
+    (leases, instance): (Leases, InstanceId),
     mut wanted: watch::Receiver<Arc<Wanted>>,
     facts: mpsc::Sender<Fact>,
     shutdown: CancellationToken,
 ) {
-    let news = Notify::new();
+    let (news, own) = (Notify::new(), format!("{instance}:"));
     let hints = leases.hint(&news);
     tokio::pin!(hints);
     let mut told = None;
@@ -55,7 +55,7 @@ pub(super) async fn mirror(
         let now = Arc::clone(&wanted.borrow_and_update());
         let state = tokio::select! {
             () = shutdown.cancelled() => return,
-            passed = pass(&leases, &now) => passed,
+            passed = pass(&leases, &now, &own) => passed,
         };
         if told.as_ref() != Some(&state) {
             told = Some(state.clone());
@@ -78,8 +78,8 @@ pub(super) async fn mirror(
     }
 }
 
-async fn pass(leases: &Leases, wanted: &Wanted) -> LeaseStoreState {
-    match equalise(leases, wanted).await {
+async fn pass(leases: &Leases, wanted: &Wanted, own: &str) -> LeaseStoreState {
+    match equalise(leases, wanted, own).await {
         Ok(foreign) if foreign.is_empty() => LeaseStoreState::Up,
         Ok(foreign) => LeaseStoreState::Contested(foreign.join(", ")),
         // What keeps the ledger from being written is told where it matters.
@@ -89,7 +89,7 @@ async fn pass(leases: &Leases, wanted: &Wanted) -> LeaseStoreState {
 }
 
 /// Makes the store what the ledger is; gives the names that somebody else holds, which are left to them.
-async fn equalise(leases: &Leases, wanted: &Wanted) -> Result<Vec<String>, Fault> {
+async fn equalise(leases: &Leases, wanted: &Wanted, own: &str) -> Result<Vec<String>, Fault> {
     let names: Vec<String> = wanted.keys().cloned().collect();
     let there = leases.list(&names).await?;
     let now = clock::unix_ms();
@@ -111,6 +111,8 @@ async fn equalise(leases: &Leases, wanted: &Wanted) -> Result<Vec<String>, Fault
         };
         match held.get(name) {
             None => claims.push(wish),
+            // Of an earlier opening, which the store did not hear the end of.
+            Some(lease) if lease.token != *token && lease.token.starts_with(own) => claims.push(wish),
             Some(lease) if lease.token != *token => foreign.push(name.clone()),
             Some(lease) => {
                 let is = lease.left_ms.unwrap_or(u64::MAX);
@@ -126,9 +128,16 @@ async fn equalise(leases: &Leases, wanted: &Wanted) -> Result<Vec<String>, Fault
     }
     for (name, lease) in held {
         let is_wanted = wanted.get(&name).is_some_and(|(token, _)| *token == lease.token);
-        if !is_wanted && !foreign.contains(&name) {
-            releases.push((name, lease.token));
+        if is_wanted || foreign.contains(&name) {
+            continue;
         }
+        // Somebody else's is only forgotten: nothing but a token of one's own takes a name away.
+        let token = if lease.token.starts_with(own) {
+            lease.token
+        } else {
+            String::new()
+        };
+        releases.push((name, token));
     }
     leases.release(releases).await?;
     leases.extend(extensions).await?;
@@ -151,7 +160,10 @@ impl World {
         let Some(pool) = self.engine_id().await else {
             return Ok(None);
         };
-        let holder = uuid::Uuid::new_v4().to_string();
+        if self.permits_rest() {
+            return Ok(None);
+        }
+        let (holder, began) = (uuid::Uuid::new_v4().to_string(), Instant::now());
         loop {
             match self
                 .leases
@@ -162,9 +174,18 @@ impl World {
                 Ok(Some(false)) => {}
                 Ok(None) => return Ok(None),
                 Err(fault) => {
-                    tracing::debug!(%fault, "a creation goes on without a shared permit");
+                    tracing::debug!(%fault, "creations go on without shared permits for a while");
+                    *self.permits_failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                     return Ok(None);
                 }
+            }
+            // Longer than any permit lasts: somebody keeps them all, and that must not keep a room from opening.
+            if began.elapsed() > PERMIT_TTL * 2 {
+                tracing::warn!("no shared permit came free: a creation goes on without");
+                return Ok(None);
+            }
+            if self.creations.is_closed() {
+                return Err(cancelled());
             }
             tokio::select! {
                 () = cancel.cancelled() => return Err(cancelled()),
@@ -172,6 +193,12 @@ impl World {
             }
         }
         Ok(Some(self.renewing(pool, holder)))
+    }
+
+    /// Whether the store failed a moment ago: not every creation waits for that again.
+    fn permits_rest(&self) -> bool {
+        let failed = *self.permits_failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|at| at.elapsed() < PERMIT_TTL)
     }
 
     fn renewing(&self, pool: String, holder: String) -> Shared {

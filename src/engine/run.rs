@@ -69,13 +69,14 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
     let (drained, drained_out) = watch::channel(false);
     let ending = Ending::default();
     let (live, live_out) = watch::channel(Vec::new());
-    let (leased, leased_out) = watch::channel(Arc::default());
+    // From the beginning, so that no lease of an earlier life is taken for one that nobody wants.
+    let (leased, leased_out) = watch::channel(Arc::new(leases_of(&control, &instance)));
     let mut handle = Handle::new(requests, snapshots_out, notices.clone());
     handle.counts = world.counts.clone();
     tokio::spawn(engine_watch::watch(world.docker.clone(), facts.clone()));
     tokio::spawn(meter::measure(world.clone(), live_out, facts.clone()));
     tokio::spawn(leases::mirror(
-        world.leases.clone(),
+        (world.leases.clone(), instance.clone()),
         leased_out,
         facts.clone(),
         shutdown.clone(),
@@ -113,6 +114,13 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
 struct Waiting {
     verb: &'static str,
     events: mpsc::Sender<CommandEvent>,
+}
+
+/// What should be held in the lease store.
+fn leases_of(control: &Control, instance: &InstanceId) -> leases::Wanted {
+    let one =
+        |(seat, session, end): (&SeatId, u64, Option<u64>)| (seat.to_string(), (leases::token(instance, session), end));
+    control.leases().map(one).collect()
 }
 
 pub(super) struct Run {
@@ -259,10 +267,7 @@ impl Run {
 
     /// Hands the leases to whoever mirrors them, when there is something new.
     fn mirror_leases(&self) {
-        let one = |(seat, session, end): (&SeatId, u64, Option<u64>)| {
-            (seat.to_string(), (leases::token(&self.instance, session), end))
-        };
-        let wanted: leases::Wanted = self.control.leases().map(one).collect();
+        let wanted = leases_of(&self.control, &self.instance);
         self.leased.send_if_modified(|known| {
             let is_new = **known != wanted;
             if is_new {

@@ -1,7 +1,8 @@
 //! The adapters and bounds that tasks work with. Cheap to clone; shared by all tasks.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -36,6 +37,8 @@ pub struct World {
     /// When a seat counts as ready.
     pub probe: Probe,
     pub(super) engine_id: Arc<OnceCell<String>>,
+    /// When shared permits could last not be asked for.
+    pub(super) permits_failed: Arc<Mutex<Option<Instant>>>,
     /// What is counted.
     pub counts: Counts,
     pub(super) last_saved: LastSaved,
@@ -70,6 +73,7 @@ impl World {
             leases,
             disk,
             engine_id: Arc::default(),
+            permits_failed: Arc::default(),
             creations_in_flight: limits.creations_in_flight,
             probe,
             counts: Counts::default(),

@@ -161,3 +161,27 @@ fn a_new_life_begins_to_observe_anew() {
     watched.pass(4 * MINUTE, Some(NOTHING));
     assert!(watched.is_announced() && watched.ends());
 }
+
+#[test]
+fn a_hold_that_is_being_written_keeps_an_idle_seat() {
+    let mut watched = Watched::new();
+    watched.pass(19 * MINUTE + 30_000, Some(NOTHING));
+    assert!(watched.is_announced());
+    watched.rig.ask(hold("a"));
+    watched.pass(5 * MINUTE, Some(NOTHING));
+    assert!(!watched.ends(), "the ledger is slow");
+    watched.rig.settle();
+    watched.pass(30 * MINUTE, Some(NOTHING));
+    assert!(!watched.ends());
+}
+
+#[test]
+fn a_gap_is_no_idleness() {
+    // The agent stood still for longer than anybody may be idle.
+    let mut watched = Watched::new();
+    watched.pass(5 * MINUTE, Some(NOTHING));
+    watched.rig.now.mono_ms += 60 * MINUTE;
+    watched.rig.now.unix_ms += 60 * MINUTE;
+    watched.pass(10 * MINUTE, Some(NOTHING));
+    assert!(!watched.is_announced() && !watched.ends());
+}

@@ -210,3 +210,41 @@ fn a_seat_that_is_closed_cannot_be_held() {
     assert!(refused(&rig.ask(hold("a"))).is_some());
     assert!(rig.control.has_seat(&seat("a/s01")));
 }
+
+#[test]
+fn ends_that_an_earlier_life_wrote_are_not_moved_by_a_clock_that_is_still_settling() {
+    let rig = Rig::with_room("a", 1);
+    let mut rig = rig.restarted();
+    let before = seconds_left(&rig);
+    rig.jump(-60 * 60_000);
+    rig.pass(1_000);
+    rig.settle();
+    assert_eq!(
+        seconds_left(&rig),
+        before + 3_600 - 1,
+        "the host had booted with a wrong clock"
+    );
+    // What is given from now on goes by the clock as it is, and so does everything once it has settled.
+    rig.ask(extend("a"));
+    rig.settle();
+    let extended = seconds_left(&rig);
+    rig.jump(60 * 60_000);
+    rig.pass(1_000);
+    assert_eq!(seconds_left(&rig), extended - 1);
+}
+
+#[test]
+fn a_jump_that_could_not_be_written_does_not_undo_an_extension() {
+    let mut rig = Rig::with_room("a", 1);
+    rig.jump(60 * 60_000);
+    rig.pass(1_000);
+    let full = Fault::new(FaultCode::Ledger, "full");
+    rig.done_first(|task| matches!(task, Task::Write(_)), Err(full));
+    rig.ask(extend("a"));
+    rig.settle();
+    let extended = seconds_left(&rig);
+    rig.pass(10_000);
+    rig.settle();
+    let rig = rig.restarted();
+    assert_eq!(seconds_left(&rig), extended - 10, "the ledger has the last word");
+}

@@ -180,3 +180,41 @@ async fn permits_are_bounded_for_everybody_and_come_back_by_themselves() {
     one.give_back("E", "a").await.unwrap();
     assert_eq!(other.permit("E", "d", 2, long).await.unwrap(), Some(true));
 }
+
+#[tokio::test]
+async fn the_index_does_not_grow_with_leases_that_have_ended() {
+    let server = Server::start();
+    let store = connect(&server, INSTANCE);
+    let wishes = (0..50).map(|n| wish(&format!("a/s{n}"), "mine", 50)).collect();
+    store.claim(wishes).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // Whoever still wants one finds it missing, and it stays listed.
+    assert_eq!(store.list(&["a/s7".to_owned()]).await.unwrap(), []);
+    assert_eq!(server.cli(&["SMEMBERS", &format!("labtop:leases:{INSTANCE}")]), "a/s7");
+}
+
+#[tokio::test]
+async fn a_server_that_tells_others_of_other_things_goes_on_doing_so() {
+    let server = Server::with(&["--notify-keyspace-events", "Kg"]);
+    let store = connect(&server, INSTANCE);
+    let listening = tokio::spawn(async move { store.hint(&Notify::new()).await });
+    let start = Instant::now();
+    let flags = || server.cli(&["CONFIG", "GET", "notify-keyspace-events"]);
+    while !flags().contains('x') {
+        assert!(start.elapsed() < PATIENCE, "{}", flags());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!("KgEx".chars().all(|flag| flags().contains(flag)), "{}", flags());
+    listening.abort();
+}
+
+#[tokio::test]
+async fn a_permit_from_the_future_of_a_clock_that_was_set_back_goes() {
+    let server = Server::start();
+    let store = connect(&server, INSTANCE);
+    server.cli(&["ZADD", "labtop:permits:E", "99999999999999", "gone"]);
+    assert_eq!(
+        store.permit("E", "me", 1, Duration::from_secs(5)).await.unwrap(),
+        Some(true)
+    );
+}

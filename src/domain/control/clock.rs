@@ -4,7 +4,7 @@ use super::Control;
 use super::state::Doing;
 use crate::domain::ids::SeatId;
 use crate::domain::notice::Notice;
-use crate::domain::policy::CLOCK_JUMP_MS;
+use crate::domain::policy::{CLOCK_JUMP_MS, CLOCK_SETTLES_MS};
 use crate::domain::record::{Change, Wanted};
 
 impl Control {
@@ -12,7 +12,10 @@ impl Control {
     /// slept jumps, because nobody could work meanwhile.
     pub(super) fn watch_clock(&mut self) {
         let now = self.now;
-        let Some(before) = self.before.replace(now) else { return };
+        let Some(before) = self.before.replace(now) else {
+            self.started_ms = now.mono_ms;
+            return;
+        };
         let advance = |from: u64, to: u64| to.cast_signed().saturating_sub(from.cast_signed());
         let wall_ms = advance(before.unix_ms, now.unix_ms);
         let jump_ms = wall_ms.saturating_sub(advance(before.mono_ms, now.mono_ms));
@@ -25,7 +28,8 @@ impl Control {
         for doing in self.ops.values_mut() {
             doing.shift(by_ms);
         }
-        for seat in self.seats.values_mut() {
+        let settled = self.now.mono_ms >= self.started_ms + CLOCK_SETTLES_MS;
+        for seat in self.seats.values_mut().filter(|seat| settled || seat.fresh_lease) {
             let end = &mut seat.record.deadline_unix_ms;
             *end = end.saturating_add_signed(by_ms);
         }
@@ -42,7 +46,7 @@ impl Control {
 
     /// The end of every lease, also of those that are being moved or of seats that are being written at this moment:
     /// this is written after them.
-    fn ends_to_write(&self) -> Vec<(SeatId, u64)> {
+    pub(super) fn ends_to_write(&self) -> Vec<(SeatId, u64)> {
         let seats = self.seats.values().filter(|seat| seat.record.wanted < Wanted::Gone);
         let known = seats.map(|seat| {
             let id = seat.record.id.clone();

@@ -28,6 +28,8 @@ pub(super) struct Quiet {
     bytes: Option<u64>,
     /// Observations in a row that found nothing.
     observations: u32,
+    /// Whether its workspace was found to be as it was.
+    files_alike: bool,
     /// When its end was announced.
     warned_ms: Option<u64>,
 }
@@ -65,6 +67,18 @@ impl Control {
         }
     }
 
+    /// A look at a seat's workspace has ended: whether it had changed, and nothing when it could not be looked at.
+    pub(super) fn looked_at_files(&mut self, id: &SeatId, changed: Option<bool>) {
+        match changed {
+            Some(false) => {
+                if let Some(seat) = self.seats.get_mut(id) {
+                    seat.quiet.files_alike = true;
+                }
+            }
+            Some(true) | None => self.stirred(id, Activity::Files),
+        }
+    }
+
     /// A sample of a seat, or that there was none.
     pub(super) fn note_activity(
         seat: &mut Seat,
@@ -77,7 +91,10 @@ impl Control {
         if counts(Activity::Cpu) && works {
             return seat.quiet.stir(now_ms);
         }
-        (seat.quiet.seen, seat.quiet.bytes) = (true, sample.network_bytes);
+        // A first figure, or one after a gap, says nothing of the CPU.
+        let known = sample.cpu_percent.is_some() || !counts(Activity::Cpu);
+        seat.quiet.seen |= known;
+        seat.quiet.bytes = sample.network_bytes;
         let (_, before) = seat.quiet.from.get_or_insert((now_ms, sample.network_bytes));
         if counts(Activity::Network) {
             match (*before, sample.network_bytes) {
@@ -104,7 +121,8 @@ impl Control {
             let quiet = &mut seat.quiet;
             observe(quiet, now_ms);
             let idle = quiet.idle_ms(now_ms);
-            if quiet.observations < OBSERVATIONS_MIN || idle + LEASE_WARNING_MS < idle_ms {
+            let unknown = template.is_some_and(|template| template.counts(Activity::Files)) && !quiet.files_alike;
+            if unknown || quiet.observations < OBSERVATIONS_MIN || idle + LEASE_WARNING_MS < idle_ms {
                 continue;
             }
             match quiet.warned_ms {
@@ -142,7 +160,9 @@ fn observe(quiet: &mut Quiet, now_ms: u64) {
     if quiet.from.is_none() || now_ms < since_ms + IDLE_OBSERVED_EVERY_MS {
         return;
     }
-    if std::mem::take(&mut quiet.seen) {
+    // Whoever was not there to look, because the agent stood still, knows nothing.
+    let too_late = now_ms > since_ms + 2 * IDLE_OBSERVED_EVERY_MS;
+    if std::mem::take(&mut quiet.seen) && !too_late {
         quiet.observations += 1;
         quiet.from = Some((now_ms, quiet.bytes));
     } else {

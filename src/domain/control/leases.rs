@@ -23,7 +23,8 @@ impl Control {
         for (room, count) in self.warn_of_ends() {
             self.announce(&room, count, "a minute");
         }
-        let idle = self.watch_idle();
+        let mut idle = self.watch_idle();
+        idle.retain(|id| !self.ops.values().any(|doing| doing.holds(id)));
         if !idle.is_empty() {
             self.end_leases(idle, "idle end");
         }

@@ -122,6 +122,8 @@ pub struct Control {
     now: Now,
     /// The input before; none before the first.
     before: Option<Now>,
+    /// When the first one was, monotonic milliseconds.
+    started_ms: u64,
     out: Vec<Effect>,
 }
 
@@ -137,6 +139,7 @@ impl Control {
             if let Some(room) = rooms.get_mut(&record.id.room) {
                 room.total += 1;
                 let mut seat = Seat::new(record);
+                seat.fresh_lease = false;
                 // A write of an earlier verb may have been committed after the order to close the room.
                 if room.record.wanted == RoomWanted::Closed {
                     seat.record.wanted = Wanted::Gone;
@@ -176,6 +179,7 @@ impl Control {
             draining: false,
             now: Now::default(),
             before: None,
+            started_ms: 0,
             out: Vec::new(),
         }
     }
@@ -306,8 +310,11 @@ impl Control {
 
     /// A room may have changed again since the write failed: its newest row is written, and none over its end.
     fn as_of_now(&self, change: Change) -> Option<Change> {
-        let Change::PutRoom(row) = &change else {
-            return Some(change);
+        let row = match &change {
+            Change::PutRoom(row) => row,
+            // What was extended meanwhile must not be undone.
+            Change::SetDeadlines(_) => return Some(Change::SetDeadlines(self.ends_to_write())),
+            _ => return Some(change),
         };
         let room = self.rooms.get(&row.name)?;
         let ending = |doing: &Doing| matches!(doing, Doing::EndRoom(name) if *name == row.name);

@@ -9,7 +9,6 @@ use crate::domain::notice::Notice;
 use crate::domain::plan::Step;
 use crate::domain::record::Wanted;
 use crate::domain::seen::RunState;
-use crate::domain::template::Activity;
 
 /// How it stands with a seat's snapshots.
 #[derive(Debug, Default)]
@@ -142,12 +141,11 @@ impl Control {
         match result {
             Ok(got) => {
                 saving.fault = None;
-                if got == Yield::Saved {
-                    self.stirred(id, Activity::Files);
-                }
+                self.looked_at_files(id, Some(got == Yield::Saved));
             }
             Err(fault) if fault.code == FaultCode::Cancelled => {}
             Err(fault) => {
+                self.looked_at_files(id, None);
                 if !self.has_unsaved(id) {
                     self.tell(
                         Notice::warning(format!(

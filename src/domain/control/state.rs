@@ -288,6 +288,8 @@ pub(super) struct Seat {
     /// When it was last told of one.
     pub oom_told_ms: Option<u64>,
     pub doing: String,
+    /// Whether its lease was given in this life of the agent, by the clock as it is.
+    pub fresh_lease: bool,
     /// Monotonic time at which the end of its lease was announced.
     pub warned_ms: Option<u64>,
     /// Minutes before the end of its lease of which was told last.
@@ -330,6 +332,7 @@ impl Seat {
             oom_kills: 0,
             oom_told_ms: None,
             doing: String::new(),
+            fresh_lease: true,
             warned_ms: None,
             mark: None,
             quiet: Quiet::default(),

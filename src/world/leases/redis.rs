@@ -33,20 +33,23 @@ return 0";
 const EXTEND: &str = "
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 0";
-/// Gives a name up: key, index; token, name. One that is over already is only taken off the index.
+/// Gives a name up: key, index; token, name. One that is over, or that is given up without a token, is only taken off the
+/// index.
 const RELEASE: &str = "
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then
     redis.call('SREM', KEYS[2], ARGV[2])
     return redis.call('DEL', KEYS[1])
 end
-if not holder then redis.call('SREM', KEYS[2], ARGV[2]) end
+if not holder or ARGV[1] == '' then redis.call('SREM', KEYS[2], ARGV[2]) end
 return 0";
-/// Asks for a permit, or for more time: key; holder, limit, milliseconds. The server's clock counts for everybody.
+/// Asks for a permit, or for more time: key; holder, limit, milliseconds. The server's clock counts for everybody; when it
+/// was set back, permits that would last for more than an hour go.
 const PERMIT: &str = "
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 3600000, '+inf')
 if redis.call('ZSCORE', KEYS[1], ARGV[1]) or redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[2]) then
     redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
     redis.call('PEXPIRE', KEYS[1], ARGV[3] * 2)
@@ -190,6 +193,7 @@ impl Redis {
             questions.get(self.key(name)).pttl(self.key(name));
         }
         let answers: Vec<redis::Value> = self.ask(&questions).await?;
+        self.forget(&names, &answers, wanted).await?;
         let pairs = names.into_iter().zip(answers.chunks_exact(2));
         let leases = pairs.filter_map(|(name, pair)| {
             let token = Option::<String>::from_redis_value(pair[0].clone()).ok()??;
@@ -202,6 +206,19 @@ impl Redis {
             })
         });
         Ok(leases.collect())
+    }
+
+    /// Takes names off the index that are over and that nobody wants: it would grow for ever.
+    async fn forget(&self, names: &[String], answers: &[redis::Value], wanted: &[String]) -> Result<(), Fault> {
+        let over = names.iter().zip(answers.chunks_exact(2));
+        let over = over.filter(|(name, pair)| pair[0] == redis::Value::Nil && !wanted.contains(name));
+        let over: Vec<&String> = over.map(|(name, _)| name).collect();
+        if over.is_empty() {
+            return Ok(());
+        }
+        let mut questions = pipe();
+        questions.srem(self.index(), over).ignore();
+        self.ask(&questions).await
     }
 
     pub(super) async fn hint(&self, news: &Notify) {
@@ -217,9 +234,7 @@ impl Redis {
     async fn listen(&self, news: &Notify) -> Result<(), RedisError> {
         let mut connection = self.connection.clone();
         // A server that does not permit it may be set so already; if not, no hint comes.
-        let mut set = cmd("CONFIG");
-        set.arg("SET").arg("notify-keyspace-events").arg("Ex");
-        let _ = tokio::time::timeout(ANSWERS_WITHIN, set.query_async::<()>(&mut connection)).await;
+        let _ = tokio::time::timeout(ANSWERS_WITHIN, ask_for_hints(&mut connection)).await;
         let mut hearing = self.client.get_async_pubsub().await?;
         hearing
             .subscribe(format!("__keyevent@{}__:expired", self.database))
@@ -251,6 +266,25 @@ impl Redis {
         let _: (i64,) = self.ask(&questions).await?;
         Ok(())
     }
+}
+
+/// Has the server tell of ended keys, besides whatever else it tells already.
+async fn ask_for_hints(connection: &mut ConnectionManager) -> Result<(), RedisError> {
+    const FLAGS: &str = "notify-keyspace-events";
+    let set: Vec<String> = cmd("CONFIG").arg("GET").arg(FLAGS).query_async(connection).await?;
+    let mut flags = set.into_iter().nth(1).unwrap_or_default();
+    let has = |flags: &str, flag: char| flags.contains(flag) || flag == 'x' && flags.contains('A');
+    let missing: String = "Ex".chars().filter(|flag| !has(&flags, *flag)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    flags.push_str(&missing);
+    cmd("CONFIG")
+        .arg("SET")
+        .arg(FLAGS)
+        .arg(flags)
+        .query_async(connection)
+        .await
 }
 
 /// What Redis says of the time to live of a key that is not there.

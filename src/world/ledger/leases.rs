@@ -63,6 +63,7 @@ impl Ledger {
 pub(super) fn perform(db: &mut Connection, deed: &Deed, unix_ms: u64) -> rusqlite::Result<Vec<bool>> {
     let now = number(unix_ms)?;
     let tx = db.transaction()?;
+    tx.execute("DELETE FROM leases WHERE ends_unix_ms <= ?1", [now])?;
     let done: rusqlite::Result<Vec<bool>> = match deed {
         Deed::Claim(wishes) => wishes.iter().map(|wish| claim(&tx, wish, unix_ms)).collect(),
         Deed::Extend(wishes) => wishes.iter().map(|wish| extend(&tx, wish, unix_ms)).collect(),

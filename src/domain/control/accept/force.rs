@@ -19,8 +19,8 @@ impl Control {
                 return self.reply(ticket, outcome);
             }
             Accepted::Held(seats, held, text) => {
-                self.set_held(&seats, held);
-                return self.reply(ticket, Outcome::done(text));
+                let outcome = self.set_held(&seats, held, text);
+                return self.reply(ticket, outcome);
             }
             Accepted::Run(seats, stamp, done) => {
                 self.run_again(&seats, Wanted::Frozen, stamp);
@@ -115,14 +115,23 @@ impl Control {
         Goal::Closed { room: name, total }
     }
 
-    fn set_held(&mut self, seats: &[SeatId], held: bool) {
+    /// A seat may have been closed while this was being written: then nothing holds it.
+    fn set_held(&mut self, seats: &[SeatId], held: bool, text: String) -> Outcome {
+        let mut gone = Vec::new();
         for id in seats {
-            if let Some(seat) = self.seats.get_mut(id) {
-                seat.record.held = held;
-                // A lease that ended meanwhile is announced before it takes effect.
-                seat.warned_ms = None;
+            match self.seats.get_mut(id).filter(|seat| seat.record.wanted < Wanted::Gone) {
+                Some(seat) => {
+                    seat.record.held = held;
+                    // A lease that ended meanwhile is announced before it takes effect.
+                    seat.warned_ms = None;
+                }
+                None => gone.push(id.to_string()),
             }
         }
+        if gone.is_empty() {
+            return Outcome::done(text);
+        }
+        Refusal::conflict(format!("These seats were closed meanwhile: {}", gone.join(", "))).into()
     }
 
     /// A seat may have been closed while this was being written: then more time is of no use to it.
@@ -132,6 +141,7 @@ impl Control {
             match self.seats.get_mut(&id).filter(|seat| seat.record.wanted < Wanted::Gone) {
                 Some(seat) => {
                     seat.record.deadline_unix_ms = deadline;
+                    seat.fresh_lease = true;
                     seat.warned_ms = None;
                 }
                 None => gone.push(id.to_string()),
