@@ -130,7 +130,7 @@ pub fn check_socket(socket: &Path) -> Result<(), PathError> {
 /// # Errors
 /// When it cannot be made, or others may write in it.
 pub fn private_directory(directory: &Path) -> Result<(), PathError> {
-    own_directory(directory, 0o700)
+    own_directory(directory, PRIVATE)
 }
 
 /// The same for everybody to enter.
@@ -138,8 +138,23 @@ pub fn private_directory(directory: &Path) -> Result<(), PathError> {
 /// # Errors
 /// When it cannot be made, or others may write in it.
 pub fn open_directory(directory: &Path) -> Result<(), PathError> {
-    own_directory(directory, 0o755)
+    own_directory(directory, OPEN)
 }
+
+/// Takes a directory away that holds nothing, if it looks as this program makes it: one that somebody else prepared for
+/// their own users would come back without them.
+pub fn remove_own_directory(directory: &Path, mode: u32) {
+    let own = rustix::process::geteuid().as_raw();
+    let is_own = |found: &std::fs::Metadata| found.uid() == own && found.mode() & 0o7777 == mode;
+    if std::fs::symlink_metadata(directory).is_ok_and(|found| is_own(&found)) {
+        let _ = std::fs::remove_dir(directory);
+    }
+}
+
+/// The mode of a directory for this user alone.
+pub const PRIVATE: u32 = 0o700;
+/// The mode of a directory for everybody to enter.
+pub const OPEN: u32 = 0o755;
 
 fn own_directory(directory: &Path, mode: u32) -> Result<(), PathError> {
     let failed = |cause| PathError::Directory {

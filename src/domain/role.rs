@@ -110,9 +110,11 @@ impl RoomPattern {
         rest.ends_with(last)
     }
 
-    /// How much of a name it fixes: of two patterns that name a room, the one that fixes more counts.
-    fn weight(&self) -> usize {
-        self.0.bytes().filter(|b| *b != b'*').count()
+    /// How much of a name it fixes: of two patterns that name a room, the one that fixes more counts, and a whole name
+    /// before any pattern.
+    fn weight(&self) -> (bool, usize) {
+        let fixed = self.0.bytes().filter(|b| *b != b'*').count();
+        (fixed == self.0.len(), fixed)
     }
 
     /// The pattern as it is written.
@@ -212,22 +214,18 @@ impl RoleSettings {
             return Rights::of(Role::Admin);
         }
         let proctor = person.is_in(&self.proctor);
-        let viewer = proctor || person.is_in(&self.viewer);
-        let role = |proctor: bool, viewer: bool| match (proctor, viewer) {
-            (true, _) => Some(Role::Proctor),
-            (false, true) => Some(Role::Viewer),
-            (false, false) => None,
-        };
         let mut rooms: Vec<&Narrowed> = self.rooms.iter().collect();
         rooms.sort_by_key(|narrowed| std::cmp::Reverse(narrowed.rooms.weight()));
-        let narrowed = rooms.into_iter().map(|narrowed| {
-            let own =
-                |list: &Option<Vec<Member>>, else_: bool| list.as_deref().map_or(else_, |list| person.is_in(list));
-            let there = role(own(&narrowed.proctor, proctor), own(&narrowed.viewer, viewer));
-            (narrowed.rooms.clone(), there)
+        let is_in = |list: &Option<Vec<Member>>| list.as_deref().map(|list| person.is_in(list));
+        let narrowed = rooms.into_iter().map(|narrowed| Elsewhere {
+            rooms: narrowed.rooms.clone(),
+            proctor: is_in(&narrowed.proctor),
+            viewer: is_in(&narrowed.viewer),
         });
         Rights {
-            everywhere: role(proctor, viewer),
+            admin: false,
+            proctor,
+            viewer: proctor || person.is_in(&self.viewer),
             rooms: narrowed.collect(),
             gateway: person.is_in(&self.gateway),
         }
@@ -236,13 +234,28 @@ impl RoleSettings {
 
 /// What a person may do, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says whether the person is in one list of the configuration"
+)]
 pub struct Rights {
-    /// In rooms that nothing else is said of, and where no room is meant.
-    everywhere: Option<Role>,
-    /// In rooms that a pattern names; the first that does counts.
-    rooms: Vec<(RoomPattern, Option<Role>)>,
+    admin: bool,
+    /// Whether they are a proctor of the rooms that nothing else is said of.
+    proctor: bool,
+    /// The same for looking.
+    viewer: bool,
+    /// Rooms of which something else is said, the closest pattern first.
+    rooms: Vec<Elsewhere>,
     /// Whether it is the gateway.
     gateway: bool,
+}
+
+/// Whether a person is in the lists of some rooms; none for a list that these rooms do not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Elsewhere {
+    rooms: RoomPattern,
+    proctor: Option<bool>,
+    viewer: Option<bool>,
 }
 
 impl Rights {
@@ -250,27 +263,41 @@ impl Rights {
     #[must_use]
     pub fn of(role: Role) -> Self {
         Self {
-            everywhere: Some(role),
+            admin: role == Role::Admin,
+            proctor: role >= Role::Proctor,
+            viewer: true,
             rooms: Vec::new(),
             gateway: false,
         }
     }
 
-    /// The role in a room; where no room is meant, the role everywhere.
+    /// The role in a room; where no room is meant, the role everywhere. Of several patterns that name the room, the
+    /// closest one that has a list counts for that list: a line that says who may look gives nobody else a room to run.
     #[must_use]
     pub fn role(&self, room: Option<&RoomName>) -> Option<Role> {
-        if self.everywhere == Some(Role::Admin) {
-            return self.everywhere;
+        if self.admin {
+            return Some(Role::Admin);
         }
-        let narrowed = room.and_then(|room| self.rooms.iter().find(|(rooms, _)| rooms.names(room)));
-        narrowed.map_or(self.everywhere, |(_, role)| *role)
+        let here = |list: fn(&Elsewhere) -> Option<bool>, else_: bool| {
+            let mut named = self
+                .rooms
+                .iter()
+                .filter(|there| room.is_some_and(|room| there.rooms.names(room)));
+            named.find_map(list).unwrap_or(else_)
+        };
+        if here(|there| there.proctor, self.proctor) {
+            return Some(Role::Proctor);
+        }
+        here(|there| there.viewer, self.viewer).then_some(Role::Viewer)
     }
 
     /// The highest role that the person has anywhere.
     #[must_use]
     pub fn best(&self) -> Option<Role> {
-        let narrowed = self.rooms.iter().map(|(_, role)| *role);
-        narrowed.chain([self.everywhere]).max().flatten()
+        let anywhere = |list: fn(&Elsewhere) -> Option<bool>| self.rooms.iter().any(|there| list(there) == Some(true));
+        let proctor = anywhere(|there| there.proctor).then_some(Role::Proctor);
+        let viewer = anywhere(|there| there.viewer).then_some(Role::Viewer);
+        self.role(None).max(proctor).max(viewer)
     }
 
     /// Whether the person may look at that room.
@@ -282,8 +309,7 @@ impl Rights {
     /// Whether the person may look at every room.
     #[must_use]
     pub fn sees_all(&self) -> bool {
-        self.everywhere == Some(Role::Admin)
-            || self.everywhere.is_some() && self.rooms.iter().all(|(_, role)| role.is_some())
+        self.admin || self.viewer && self.rooms.iter().all(|there| there.viewer != Some(false))
     }
 
     /// Whether it is the gateway.
@@ -376,6 +402,35 @@ mod tests {
         assert_eq!(roles("vic", &["viewers"]), [Some(Viewer), Some(Viewer), None]);
         assert_eq!(roles("dean", &[]), [None, None, Some(Proctor)]);
         assert_eq!(roles("nobody", &["users", "proctor"]), [None; 3]);
+    }
+
+    #[test]
+    fn a_line_about_viewers_does_not_make_proctors() {
+        let mut settings = settings();
+        settings.rooms.push(Narrowed {
+            rooms: "exam-board".parse().unwrap(),
+            proctor: None,
+            viewer: Some(members(&["dean"])),
+        });
+        let person = |name: &str, group: &str| Person {
+            name: name.to_owned(),
+            groups: vec![group.to_owned()],
+        };
+        let board: RoomName = "exam-board".parse().unwrap();
+        let role = |name, group| settings.rights(&person(name, group)).role(Some(&board));
+        assert_eq!(
+            role("ann", "proctors"),
+            None,
+            "the closer line keeps the wider one's proctors"
+        );
+        assert_eq!(role("ian", "invigilators"), Some(Role::Proctor));
+        assert_eq!(role("dean", "x"), Some(Role::Viewer));
+    }
+
+    #[test]
+    fn a_whole_name_counts_before_a_pattern() {
+        let weight = |pattern: &str| pattern.parse::<RoomPattern>().unwrap().weight();
+        assert!(weight("exam") > weight("exam*") && weight("exam-1*") > weight("exam-*"));
     }
 
     #[test]

@@ -173,7 +173,8 @@ impl Snapshot {
     /// What of it somebody with these rights sees.
     #[must_use]
     pub fn seen_by(&self, rights: &Rights) -> Cow<'_, Self> {
-        if self.rooms.iter().all(|room| rights.sees(&room.name)) {
+        let names_others = matches!(self.lease_store, LeaseStoreState::Contested(_)) && !rights.sees_all();
+        if !names_others && self.rooms.iter().all(|room| rights.sees(&room.name)) {
             return Cow::Borrowed(self);
         }
         let rooms = self.rooms.iter().filter(|room| rights.sees(&room.name));
@@ -183,7 +184,11 @@ impl Snapshot {
             clock: self.clock.clone(),
             engine: self.engine.clone(),
             templates: self.templates.clone(),
-            lease_store: self.lease_store.clone(),
+            lease_store: if names_others {
+                LeaseStoreState::Contested("some seats".to_owned())
+            } else {
+                self.lease_store.clone()
+            },
             ..*self
         })
     }

@@ -1,5 +1,8 @@
 //! Questions: answered by tasks of their own, so that none holds up the loop.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::handle::{LogStream, Request, ShellSession};
@@ -67,27 +70,34 @@ fn permitted(actor: &Actor, query: &Query) -> Result<(), Refusal> {
     }
 }
 
-fn ask(run: &Run, actor: Actor, query: Query, reply: oneshot::Sender<Answer>) {
+/// The finding of an answer.
+type Work = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+fn ask(run: &Run, actor: Actor, query: Query, mut reply: oneshot::Sender<Answer>) {
     if let Err(refusal) = permitted(&actor, &query) {
         let _ = reply.send(Answer::Refused { refusal });
         return;
     }
     let world = run.world.clone();
-    let work = match query {
-        Query::Archives { room } => tokio::spawn(async move {
+    let places = match &query {
+        Query::VerifyArchive { .. } => Arc::clone(&world.checks),
+        _ => Arc::clone(&world.questions),
+    };
+    let work: Work = match query {
+        Query::Archives { room } => Box::pin(async move {
             let rows = world.ledger.archives(room).await;
             rows.map_or_else(|fault| Answer::Failed { fault }, |rows| archives(&actor, rows))
         }),
-        Query::Audit { room, after } => tokio::spawn(async move { audit(&world, &actor, room, after).await }),
-        Query::VerifyAudit => tokio::spawn(async move {
+        Query::Audit { room, after } => Box::pin(async move { audit(&world, &actor, room, after).await }),
+        Query::VerifyAudit => Box::pin(async move {
             let chain = world.ledger.audit_chain().await;
             chain.map_or_else(|fault| Answer::Failed { fault }, |chain| Answer::AuditChain { chain })
         }),
         Query::Top { seat } => match container(run, &seat) {
-            Ok(id) => tokio::spawn(async move { top(&world, &id).await }),
-            Err(refusal) => tokio::spawn(async move { Answer::Refused { refusal } }),
+            Ok(id) => Box::pin(async move { top(&world, &id).await }),
+            Err(refusal) => Box::pin(async move { Answer::Refused { refusal } }),
         },
-        Query::VerifyArchive { id } => tokio::spawn(async move { verify_archive(&world, &actor, id).await }),
+        Query::VerifyArchive { id } => Box::pin(async move { verify_archive(&world, &actor, id).await }),
         Query::Doctor => {
             let (mut orphans, mut made) = (run.control.orphans().iter().cloned().collect(), run.control.made());
             // They may be of rooms that the person does not see.
@@ -98,7 +108,7 @@ fn ask(run: &Run, actor: Actor, query: Query, reply: oneshot::Sender<Answer>) {
                 }
             }
             let strange = run.control.strange_engine().map(str::to_owned);
-            tokio::spawn(async move {
+            Box::pin(async move {
                 Answer::Doctor {
                     checks: Box::pin(doctor::examine(&world, strange, orphans, made)).await,
                 }
@@ -106,9 +116,14 @@ fn ask(run: &Run, actor: Actor, query: Query, reply: oneshot::Sender<Answer>) {
         }
     };
     tokio::spawn(async move {
-        if let Ok(answer) = work.await {
-            let _ = reply.send(answer);
-        }
+        // Whoever leaves while waiting asks nothing: else one who asks and leaves again and again would fill every thread.
+        let place = tokio::select! {
+            () = reply.closed() => return,
+            place = places.acquire_owned() => place,
+        };
+        let answer = work.await;
+        drop(place);
+        let _ = reply.send(answer);
     });
 }
 
@@ -152,7 +167,8 @@ fn told(row: ledger::AuditRow) -> AuditRow {
 /// The room that a record is about: its target is a room or a seat, or begins with one.
 fn room_of(target: &str) -> Option<RoomName> {
     let first = target.split(['/', ' ']).next()?;
-    first.parse().ok()
+    // These are no rooms.
+    (!["ledger", "leases"].contains(&first)).then(|| first.parse().ok())?
 }
 
 async fn verify_archive(world: &World, actor: &Actor, id: ArchiveId) -> Answer {

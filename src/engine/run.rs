@@ -260,7 +260,10 @@ impl Run {
         };
         self.world.counts.command(verb, &outcome);
         tracing::info!(ticket = ticket.0, verb, outcome = outcome.word(), "answered");
-        self.publish();
+        // A refusal changed nothing that anybody could look for.
+        if !matches!(outcome, crate::domain::command::Outcome::Refused { .. }) {
+            self.publish();
+        }
         // The report queue may be full; the outcome must not be lost, and the loop must not wait.
         tokio::spawn(async move { events.send(CommandEvent::Done(outcome)).await });
     }

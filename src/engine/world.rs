@@ -18,6 +18,10 @@ use crate::world::ledger::Ledger;
 const REMOVALS_IN_FLIGHT: usize = 8;
 /// Snapshots at once: they are in no hurry, and leave the host to the students.
 const SNAPSHOTS_IN_FLIGHT: usize = 2;
+/// Archives read back for people at once.
+const CHECKS_AT_ONCE: usize = 2;
+/// Questions answered at once.
+const QUESTIONS_AT_ONCE: usize = 8;
 /// Freezings, starts and the like that run at once: beyond this the engine only queues them itself.
 const CALLS_IN_FLIGHT: usize = 8;
 
@@ -52,6 +56,10 @@ pub struct World {
     pub(super) proofs: Arc<Semaphore>,
     pub(super) calls: Arc<Semaphore>,
     pub(super) removals: Arc<Semaphore>,
+    /// People's questions, which may read whole files.
+    pub(super) questions: Arc<Semaphore>,
+    /// Archives that people have read back: they must not stand in the way of closings, nor of short questions.
+    pub(super) checks: Arc<Semaphore>,
 }
 
 impl World {
@@ -85,6 +93,8 @@ impl World {
             proofs: Arc::new(Semaphore::new(limits.archives_in_flight)),
             calls: Arc::new(Semaphore::new(CALLS_IN_FLIGHT)),
             removals: Arc::new(Semaphore::new(REMOVALS_IN_FLIGHT)),
+            questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
+            checks: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
         }
     }
 

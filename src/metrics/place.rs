@@ -9,7 +9,7 @@ use std::path::Path;
 
 use tokio::net::UnixListener;
 
-use crate::paths::{check_socket, private_directory};
+use crate::paths::{self, check_socket, private_directory};
 
 const MODE: u32 = 0o660;
 
@@ -40,7 +40,7 @@ pub fn unbind(socket: &Path) {
         tracing::warn!(%error, socket = %socket.display(), "the metrics socket stays behind");
     }
     if let Some(directory) = socket.parent() {
-        let _ = std::fs::remove_dir(directory);
+        paths::remove_own_directory(directory, paths::PRIVATE);
     }
 }
 

@@ -42,10 +42,18 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 /// The incoming end.
 pub struct FrameReader<S>(FramedRead<ReadHalf<S>, FrameCodec>);
 
+/// Longest frame of a person's typing, and a little.
+const SMALL_MAX: usize = DATA_MAX + 64;
+
 impl<S: AsyncRead> FrameReader<S> {
     /// Takes frames of full size from now on.
     pub fn trust(&mut self) {
         self.0.decoder_mut().set_max(FRAME_MAX);
+    }
+
+    /// Takes small frames alone again: what follows a request is a person's typing, or nothing.
+    pub fn distrust(&mut self) {
+        self.0.decoder_mut().set_max(SMALL_MAX);
     }
 
     /// The next frame, or `None` when the other side left between two frames. May be dropped while it waits:

@@ -1,6 +1,6 @@
 //! The whole table: every role asks for every command, and everything that was asked is in the audit trail.
 
-use labtop::domain::command::{Command, Outcome, Query};
+use labtop::domain::command::{Command, Outcome, Query, Seats};
 use labtop::domain::effect::{Effect, Task};
 use labtop::domain::fault::RefusalCode;
 use labtop::domain::record::{AuditEntry, Change};
@@ -194,4 +194,19 @@ fn somebody_who_may_nothing_cannot_fill_the_disk_with_refusals() {
     rig.ask_as(Role::Viewer, kill("a/s01"));
     rig.settle();
     assert_eq!(trail(&rig).len(), first + 1, "and it is told again a minute later");
+}
+
+#[test]
+fn a_list_of_students_beyond_any_room_is_refused_before_anything_is_made_of_it() {
+    let mut rig = Rig::new();
+    let students = (0..100_000).map(|n| format!("s{n}").parse().unwrap()).collect();
+    let out = rig.ask(Command::OpenRoom {
+        room: room("a"),
+        template: None,
+        seats: Seats::Students(students),
+        minutes: None,
+        exam: false,
+        dry_run: true,
+    });
+    assert_eq!(refused(&out), Some(RefusalCode::Invalid));
 }

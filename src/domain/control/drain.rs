@@ -26,7 +26,8 @@ impl Control {
     /// Whether the agent may end: nothing is under way, and all that the ledger is to know is written.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.draining && self.ops.is_empty() && self.unsaved.is_empty()
+        let known = |seat: &Seat| seat.written.as_ref() == Some(&seat.wish());
+        self.draining && self.ops.is_empty() && self.unsaved.is_empty() && self.seats.values().all(known)
     }
 
     /// How many operations are under way.

@@ -46,9 +46,9 @@ impl Control {
             (_, LeaseStoreState::Away(why)) => Some(Notice::warning(format!(
                 "The lease store is away, the ledger serves the leases: {why}"
             ))),
-            (_, LeaseStoreState::Contested(names)) => Some(Notice::warning(format!(
-                "Somebody else holds leases under this instance's names: {names}"
-            ))),
+            (_, LeaseStoreState::Contested(_)) => Some(Notice::warning(
+                "Somebody else holds leases under this instance's names; the board of an admin names them",
+            )),
             (LeaseStoreState::Up, LeaseStoreState::Up) => None,
             (_, LeaseStoreState::Up) => Some(Notice::info("The lease store has the ledger's leases again")),
         };

@@ -161,7 +161,7 @@ impl Control {
                 self.reap(container.id);
             } else {
                 let name = format!("{} ({})", container.seat, container.id);
-                self.note_orphan(format!("Container {name}"), before);
+                self.note_orphan(format!("Container {name}"), &container.seat.room, before);
             }
         }
         known
@@ -175,17 +175,17 @@ impl Control {
             if seat.is_none_or(|s| s.record.session != volume.session) {
                 self.note_orphan(
                     format!("Workspace {} of opening {}", volume.seat, volume.session),
+                    &volume.seat.room,
                     before,
                 );
             }
         }
     }
 
-    fn note_orphan(&mut self, name: String, before: &BTreeSet<String>) {
+    fn note_orphan(&mut self, name: String, room: &RoomName, before: &BTreeSet<String>) {
         if !before.contains(&name) {
-            self.tell(Notice::warning(format!(
-                "{name} bears this instance's label, but the ledger does not know it; it is left alone"
-            )));
+            let text = format!("{name} bears this instance's label, but the ledger does not know it; it is left alone");
+            self.tell(Notice::warning(text).about(room));
         }
         self.orphans.insert(name);
     }

@@ -26,6 +26,8 @@ use crate::wire::message::UnwelcomeCode;
 pub const CONNECTIONS_MAX: usize = 256;
 /// Most connections of one user who does not own the agent: nobody takes all the places.
 pub const EACH_MAX: usize = 64;
+/// Places that only root and the agent's own user take.
+const KEPT_FOR_OWNERS: usize = 32;
 /// How long connections may take to say goodbye when the agent stops; service managers wait much longer.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 /// Pause after a failed accept (out of file descriptors), so that the failure does not spin.
@@ -86,7 +88,7 @@ pub fn unbind(socket: &Path) {
     }
     // A directory that held nothing else must not keep other users from their own agents.
     if let Some(directory) = socket.parent() {
-        let _ = std::fs::remove_dir(directory);
+        paths::remove_own_directory(directory, paths::OPEN);
     }
 }
 
@@ -157,10 +159,12 @@ impl Door {
     }
 
     fn place(self: &Arc<Self>, uid: u32) -> Result<Place, String> {
+        let full = || format!("{CONNECTIONS_MAX} clients are connected already: close some boards or logs");
+        if !peer::is_owner(uid) && self.places.available_permits() <= KEPT_FOR_OWNERS {
+            return Err(full());
+        }
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
-            return Err(format!(
-                "{CONNECTIONS_MAX} clients are connected already: close some boards or logs"
-            ));
+            return Err(full());
         };
         let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
         let count = each.entry(uid).or_default();

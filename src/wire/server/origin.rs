@@ -3,21 +3,34 @@
 //! Knows: what the login manager and the SSH server write down. Must not trust it: it is told to people, and decides
 //! nothing. What a process says of itself is marked as such.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The variable in which an SSH server tells its sessions where they come from.
 const VARIABLE: &[u8] = b"SSH_CONNECTION=";
+/// Most of an environment that is read, bytes.
+const ENVIRONMENT_MAX: u64 = 64 * 1024;
 /// Longest host name that is told.
 const HOST_MAX: usize = 253;
 
 /// Where the user of that process came from; none when they sit at the host, or nobody knows.
-pub(super) fn of(pid: Option<i32>) -> Option<String> {
+///
+/// Only a process of that user's is looked at: the number may be another one's by now.
+pub(super) fn of(pid: Option<i32>, uid: u32) -> Option<String> {
     let process = Path::new("/proc").join(pid?.to_string());
+    if std::fs::metadata(&process).ok()?.uid() != uid {
+        return None;
+    }
     let session = std::fs::read_to_string(process.join("sessionid")).ok();
     let by_login = session.and_then(|id| of_session(Path::new("/run/systemd/sessions"), id.trim()));
     by_login.or_else(|| {
-        let environment = std::fs::read(process.join("environ")).ok()?;
+        // A process may claim to have an environment of any size.
+        let mut environment = Vec::new();
+        let file = File::open(process.join("environ")).ok()?;
+        file.take(ENVIRONMENT_MAX).read_to_end(&mut environment).ok()?;
         of_environment(&environment).map(|address| format!("{address} (by its own word)"))
     })
 }

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use tokio::net::unix::UCred;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::origin;
@@ -19,6 +20,8 @@ use crate::domain::role::{Actor, Person, Rights, Role, RoleSettings};
 const KNOWN_FOR: Duration = Duration::from_secs(10);
 /// How long the system's tables may take; a directory on the network may be away.
 const LOOK_UP_LIMIT: Duration = Duration::from_secs(5);
+/// Look-ups at once.
+const LOOK_UPS_MAX: usize = 8;
 const ROOT: u32 = 0;
 
 /// Why somebody is not let in.
@@ -35,6 +38,7 @@ pub enum Stranger {
 pub struct Peers {
     settings: RoleSettings,
     known: Mutex<HashMap<u32, (Instant, Person)>>,
+    looking: Arc<Semaphore>,
 }
 
 impl Peers {
@@ -44,6 +48,7 @@ impl Peers {
         Self {
             settings,
             known: Mutex::default(),
+            looking: Arc::new(Semaphore::new(LOOK_UPS_MAX)),
         }
     }
 
@@ -68,7 +73,7 @@ impl Peers {
         Ok(Actor {
             uid,
             name: person.name,
-            origin: origin::of(credentials.pid()),
+            origin: came_from(credentials).await,
             rights,
         })
     }
@@ -80,7 +85,16 @@ impl Peers {
         {
             return Ok(person.clone());
         }
-        let looked = tokio::task::spawn_blocking(move || look_up(uid));
+        // The thread holds its place, not whoever waits for it: a directory that hangs holds up so many and no more.
+        let Ok(place) = Arc::clone(&self.looking).try_acquire_owned() else {
+            return Err(format!(
+                "the system does not say who user {uid} is: too many are asked about"
+            ));
+        };
+        let looked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            look_up(uid)
+        });
         let person = tokio::time::timeout(LOOK_UP_LIMIT, looked)
             .await
             .map_err(|_| format!("the system does not say who user {uid} is: its directory does not answer"))?
@@ -91,6 +105,12 @@ impl Peers {
         known.insert(uid, (Instant::now(), person.clone()));
         Ok(person)
     }
+}
+
+/// Where somebody came from, if that is found out soon.
+async fn came_from(credentials: UCred) -> Option<String> {
+    let looked = tokio::task::spawn_blocking(move || origin::of(credentials.pid(), credentials.uid()));
+    tokio::time::timeout(LOOK_UP_LIMIT, looked).await.ok()?.ok()?
 }
 
 /// Whether it is root or the agent's own user: they could do everything without the agent, too.
@@ -105,7 +125,7 @@ pub fn own() -> Actor {
     Actor {
         uid,
         name: look_up(uid).unwrap_or_else(|_| nameless(uid)).name,
-        origin: origin::of(rustix::process::getpid().as_raw_pid().into()),
+        origin: origin::of(rustix::process::getpid().as_raw_pid().into(), uid),
         rights: Rights::of(Role::Admin),
     }
 }

@@ -36,6 +36,7 @@ where
     // From here on somebody is attached, so that a detached agent does not end under them.
     let _attached = host.handle.attach();
     let request: Request = connection.reader.next_promptly().await?;
+    connection.reader.distrust();
     match request {
         Request::Watch => watch::watch(connection, actor, host).await,
         Request::Run { command } => requests::run(connection, actor, command, host).await,

@@ -140,6 +140,12 @@ impl Control {
         seats: &Seats,
         lease_ms: u64,
     ) -> Result<Vec<SeatRecord>, Refusal> {
+        // Before anything is made of them: a list comes from the wire.
+        if matches!(seats, Seats::Students(students) if students.len() > SEATS_PER_ROOM_MAX as usize) {
+            return Err(Refusal::invalid(format!(
+                "A room holds at most {SEATS_PER_ROOM_MAX} seats. Open a second room"
+            )));
+        }
         let students: BTreeSet<StudentId> = match seats {
             Seats::Numbered(count) => (1..=(*count).min(SEATS_PER_ROOM_MAX + 1))
                 .map(StudentId::numbered)
