@@ -47,6 +47,15 @@ fn end_within(process: &mut Child, limit: Duration) -> ExitStatus {
     until_within("the agent has ended", limit, || process.try_wait().unwrap())
 }
 
+/// Signals an agent, and expects that it ends well in less than the time.
+#[track_caller]
+fn expect_signal_ends(agent: &mut Child, limit: Duration) {
+    let begin = Instant::now();
+    signal(agent);
+    assert!(end_within(agent, Duration::from_secs(30)).success());
+    assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
+}
+
 /// Whether a request reads a seat's work through a carrier.
 fn reads(line: &str) -> bool {
     line.starts_with("GET ") && line.contains("/archive?") && line.contains("path=%2Fworkspace")
@@ -116,10 +125,7 @@ fn what_does_not_come_to_its_end_within_the_grace_is_called_off() {
     let door = Door::new();
     let (lab, mut agent) = site(&door, 3);
     let (mut closing, held) = close(&lab, &door);
-    let begin = Instant::now();
-    signal(&agent);
-    assert!(end_within(&mut agent, Duration::from_secs(30)).success());
-    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    expect_signal_ends(&mut agent, Duration::from_secs(8));
     assert_eq!(closing.wait().unwrap().code(), Some(1));
     drop(held);
     expect_finished_by_the_next_life(&lab);
@@ -132,10 +138,7 @@ fn told_twice_it_ends_at_once() {
     let (mut closing, held) = close(&lab, &door);
     signal(&agent);
     until("clients see nobody", || (!lab.socket().exists()).then_some(()));
-    let begin = Instant::now();
-    signal(&agent);
-    assert!(end_within(&mut agent, Duration::from_secs(30)).success());
-    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    expect_signal_ends(&mut agent, Duration::from_secs(8));
     assert_eq!(closing.wait().unwrap().code(), Some(1));
     drop(held);
     expect_finished_by_the_next_life(&lab);
@@ -146,10 +149,7 @@ fn with_nothing_under_way_it_stops_at_once() {
     let lab = Lab::new();
     let mut agent = agent_of(&lab);
     lab.run(&["room", "open", "r", "--seats", "2"]).expect(0);
-    let begin = Instant::now();
-    signal(&agent);
-    assert!(end_within(&mut agent, Duration::from_secs(30)).success());
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    expect_signal_ends(&mut agent, Duration::from_secs(5));
     assert_eq!(left(&lab), (2, 2), "the seats go on");
 }
 

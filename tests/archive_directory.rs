@@ -98,16 +98,19 @@ struct Scene {
     store: Shelf,
 }
 
-/// Notes lie on a disk of their own, not beside the archives.
-fn shelf(root: &Path) -> Shelf {
-    let scratch = std::env::temp_dir().join(format!("labtop-test-{}", uuid::Uuid::new_v4().simple()));
-    Shelf::new(Store::directory(root.to_path_buf()), &scratch, VerifyMode::Full)
+/// Notes lie in a directory of their own, not beside the archives.
+fn shelf(root: &Path, notes: &Path) -> Shelf {
+    Shelf::new(
+        Store::directory(root.to_path_buf()),
+        &notes.join("scratch"),
+        VerifyMode::Full,
+    )
 }
 
 fn scene() -> Scene {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("state").join("archives");
-    let store = shelf(&root);
+    let store = shelf(&root, dir.path());
     Scene { _dir: dir, root, store }
 }
 
@@ -357,8 +360,9 @@ async fn a_claim_for_another_key_is_refused() {
 #[tokio::test]
 async fn a_full_disk_is_told_and_leaves_nothing() {
     let disk = scratch::SmallDisk::new(1024);
+    let notes = tempfile::tempdir().unwrap();
     let root = disk.path().join("archives");
-    let store = shelf(&root);
+    let store = shelf(&root, notes.path());
     let space = store.archives.store().check().await.unwrap().unwrap();
     assert!(
         space.total_bytes == 1024 * 1024 && space.free_bytes < space.total_bytes,
@@ -382,7 +386,8 @@ async fn a_full_disk_is_told_and_leaves_nothing() {
 #[tokio::test]
 async fn a_read_only_disk_is_told() {
     let disk = scratch::SmallDisk::new(1024);
-    let store = shelf(&disk.path().join("archives"));
+    let notes = tempfile::tempdir().unwrap();
+    let store = shelf(&disk.path().join("archives"), notes.path());
     let claim = put(&store, 1, &tar_of(1000)).await.unwrap();
     disk.remount("ro");
     for fault in [

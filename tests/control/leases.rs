@@ -24,6 +24,16 @@ fn times_told(rig: &Rig, words: &str) -> usize {
     rig.notices.iter().filter(|text| text.contains(words)).count()
 }
 
+/// An end that was just announced begins a minute later, and not before.
+#[track_caller]
+fn expect_end_a_minute_after_its_notice(rig: &mut Rig) {
+    assert!(rig.was_told("ends in a minute"));
+    rig.pass(50_000);
+    assert!(!has_begun_to_end(rig));
+    rig.pass(15_000);
+    assert!(has_begun_to_end(rig));
+}
+
 #[test]
 fn a_lease_is_announced_at_its_marks_and_a_minute_before_its_end() {
     let mut rig = Rig::with_room("a", 2);
@@ -81,11 +91,7 @@ fn a_lease_that_ended_while_the_agent_was_down_is_announced_first() {
     rig.jump(200 * 60_000);
     let mut rig = rig.restarted();
     rig.pass(1_000);
-    assert!(rig.was_told("ends in a minute"));
-    rig.pass(50_000);
-    assert!(!has_begun_to_end(&rig));
-    rig.pass(15_000);
-    assert!(has_begun_to_end(&rig));
+    expect_end_a_minute_after_its_notice(&mut rig);
 }
 
 #[test]
@@ -102,11 +108,7 @@ fn a_held_seat_outlives_its_lease_and_is_announced_after_its_release() {
     rig.ask(release("a"));
     rig.settle();
     rig.pass(2_000);
-    assert!(rig.was_told("ends in a minute"));
-    rig.pass(50_000);
-    assert!(!has_begun_to_end(&rig));
-    rig.pass(15_000);
-    assert!(has_begun_to_end(&rig));
+    expect_end_a_minute_after_its_notice(&mut rig);
 }
 
 #[test]
