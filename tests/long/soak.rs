@@ -13,6 +13,8 @@ const WARM_CYCLES: usize = 16;
 const WARM_UP_KIB: u64 = 48 << 10;
 /// How much resident memory may grow after the warm-up, KiB.
 const GROWTH_KIB: u64 = 5 << 10;
+/// Connections to the ledger: one that writes, and readings at once.
+const READINGS_MAX: usize = 16;
 /// A lease of a minute ends after so long at the most; none is begun that would outlast the rest.
 const EXPIRES_AFTER: Duration = Duration::from_secs(130);
 /// A lease of a minute, announced a minute before its end, and the closing of a room.
@@ -35,10 +37,18 @@ struct Held {
 fn held(pid: u32) -> Held {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let all = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let (of_ledger, others): (Vec<_>, Vec<_>) = all.partition(is_of_ledger);
+    assert!(of_ledger.len() <= READINGS_MAX, "{of_ledger:?}");
     Held {
         resident_kib: line.split_whitespace().nth(1).unwrap().parse().unwrap(),
-        descriptors: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+        descriptors: others.len(),
     }
+}
+
+/// `SQLite` keeps the descriptors of connections that ended for the next ones: as many as there ever were readings at once.
+fn is_of_ledger(descriptor: &fs::DirEntry) -> bool {
+    fs::read_link(descriptor.path()).is_ok_and(|file| file.ends_with("ledger.db"))
 }
 
 /// Caches, pools and the allocator's arenas fill at first; from then on memory is to stay where it is. A short run is over
