@@ -59,6 +59,7 @@ async fn open(client: &Client, seats: u32) -> Result<(), Problem> {
         seats: Seats::Numbered(seats),
         minutes: None,
         exam: false,
+        on_demand: false,
         dry_run: false,
     };
     obey(client, command).await

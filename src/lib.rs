@@ -8,10 +8,12 @@
 pub mod agent;
 pub mod board;
 pub mod cli;
+pub mod codes;
 pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod engine;
+pub mod gateway;
 pub mod log;
 pub mod metrics;
 pub mod pack;

@@ -29,8 +29,23 @@ pub struct Guard(#[expect(dead_code, reason = "held for its drop")] WorkerGuard)
 /// # Errors
 /// When the file cannot be made or written.
 pub fn of_agent(state: &Path, detached: bool) -> Result<Guard, Problem> {
-    if detached || !journal::is_there() {
+    if detached {
         return to_file(state, "agent.log");
+    }
+    of_service(state, "agent.log")
+}
+
+/// Sends a gateway's messages to the journal when a service manager runs it, else to a file.
+///
+/// # Errors
+/// When the file cannot be made or written.
+pub fn of_gateway(state: &Path) -> Result<Guard, Problem> {
+    of_service(state, "gateway.log")
+}
+
+fn of_service(state: &Path, file: &str) -> Result<Guard, Problem> {
+    if !journal::is_there() {
+        return to_file(state, file);
     }
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     tracing_subscriber::fmt()

@@ -4,7 +4,7 @@
 
 use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use labtop::cli::{self, AgentArgs, Cli, ConfigVerb, Exit, LedgerVerb, Problem, R
 use labtop::config::{self, Loaded};
 use labtop::paths::Paths;
 use labtop::rebuild::RebuildError;
-use labtop::{board, demo, log, rebuild};
+use labtop::{board, demo, gateway, log, rebuild, service};
 
 /// Tells the C library how many arenas its allocator may keep.
 const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
@@ -38,6 +38,12 @@ fn story(cli: Cli) -> Result<ExitCode, Problem> {
         Some(Verb::Config { verb }) => configuration(verb, config),
         Some(Verb::Ledger { verb }) => ledger(verb, config),
         Some(Verb::Agent(args)) => agent(args, config),
+        Some(Verb::Gateway) => gateway(config),
+        Some(Verb::TraefikConfig) => {
+            let loaded = load(config, &Paths::of_process()?)?;
+            cli::print(&cli::traefik_config(&loaded.settings))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Verb::Demo(args)) => {
             let (loaded, _log) = client_part(config, "demo.log")?;
             runtime()?.block_on(demo::run(&args, config, &loaded, is_terminal()))
@@ -78,6 +84,27 @@ fn agent(args: AgentArgs, config: Option<&Path>) -> Result<ExitCode, Problem> {
         Err(AgentError::Held(_)) if detached => Ok(ExitCode::SUCCESS),
         Err(error) => Err(Problem::new(Exit::Failed, error.to_string())),
     }
+}
+
+fn gateway(config: Option<&Path>) -> Result<ExitCode, Problem> {
+    with_few_arenas();
+    let paths = Paths::of_process()?;
+    let loaded = load(config, &paths)?;
+    // Where the service manager keeps its state, else beside the agent's.
+    let given = std::env::var_os("STATE_DIRECTORY").filter(|text| !text.is_empty());
+    let state = given.map_or_else(|| paths.state.join("gateway"), PathBuf::from);
+    let _log = log::of_gateway(&state)?;
+    let gateway = loaded.settings.gateway;
+    let place = gateway::Place {
+        listen: gateway.listen,
+        public_url: gateway.public_url,
+        state,
+        agents: paths.candidates,
+    };
+    let ready = |_| service::ready();
+    let ended = runtime()?.block_on(gateway::run(&place, ready));
+    ended.map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Begins this process again with an allocator that keeps few arenas, unless somebody has said how many.

@@ -342,6 +342,7 @@ fn the_form_opens_a_room_and_leaves_when_it_is_under_way() {
         seats: Seats::Students(vec!["an".parse().unwrap(), "bo".parse().unwrap()]),
         minutes: Some(90),
         exam: true,
+        on_demand: false,
         dry_run: false,
     };
     assert_eq!(commands(orders), [expected]);

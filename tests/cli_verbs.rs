@@ -72,13 +72,11 @@ async fn every_changing_verb_asks_its_command() {
         seats: Seats::Students(vec!["an".parse().unwrap(), "Bo.b".parse().unwrap()]),
         minutes: Some(90),
         exam: true,
+        on_demand: false,
         dry_run: true,
     };
     for (line, expected) in [
-        (
-            "room open r --template node --students an,Bo.b --minutes 90 --exam --dry-run",
-            open,
-        ),
+        ("room open r -t node --students an,Bo.b -m 90 --exam --dry-run", open),
         (
             "room close r",
             Command::CloseRoom {

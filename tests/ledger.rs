@@ -2,18 +2,23 @@
 
 mod scratch;
 
-use std::collections::BTreeMap;
+mod ledger_model;
+mod rows;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use labtop::domain::door::SessionRecord;
 use labtop::domain::fault::FaultCode;
-use labtop::domain::ids::{RoomName, SeatId};
+use labtop::domain::ids::{SeatId, SessionId};
 use labtop::domain::names::archive_key;
 use labtop::domain::proof::{ArchiveClaim, Extent, Stillness, VerifyMode};
 use labtop::domain::record::{AuditEntry, Change, Closing, LedgerState, RoomRecord, RoomWanted, SeatRecord, Wanted};
+use labtop::domain::roster::RosterRow;
 use labtop::domain::template::{Egress, SeatUser, Selection, Template};
 use labtop::world::ledger::Ledger;
+use ledger_model::Model;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -43,6 +48,7 @@ fn template() -> Template {
         autosave: None,
         idle_minutes: None,
         activity: Vec::new(),
+        door: labtop::domain::door::DoorPolicy::default(),
     }
 }
 
@@ -60,6 +66,8 @@ fn room(name: &str, session: u64) -> RoomRecord {
         ended: session > 3,
         opened_unix_ms: 1_790_000_000_000 + session,
         opened_by: "root".into(),
+        minutes: 90,
+        on_demand: session.is_multiple_of(2),
     }
 }
 
@@ -143,79 +151,18 @@ fn audit(n: u64) -> AuditEntry {
     }
 }
 
-/// What the ledger should hold after changes, the plainest way.
-#[derive(Debug, Default)]
-struct Model {
-    rooms: BTreeMap<RoomName, RoomRecord>,
-    seats: BTreeMap<SeatId, SeatRecord>,
-    archives: BTreeMap<String, ArchiveClaim>,
-    audit: Vec<AuditEntry>,
-    engine: Option<String>,
+fn session_id(n: u8) -> SessionId {
+    n.to_string().repeat(32).parse().unwrap()
 }
 
-impl Model {
-    /// Whether the ledger accepts the write: a seat needs its room.
-    fn accepts(&self, changes: &[Change]) -> bool {
-        let mut rooms: Vec<&RoomName> = self.rooms.keys().collect();
-        changes.iter().all(|change| match change {
-            Change::PutRoom(room) => {
-                rooms.push(&room.name);
-                true
-            }
-            Change::AddSeats(seats) => seats.iter().all(|seat| rooms.contains(&&seat.id.room)),
-            _ => true,
-        })
-    }
-
-    fn apply(&mut self, change: &Change) {
-        match change.clone() {
-            Change::PutRoom(room) => drop(self.rooms.insert(room.name.clone(), room)),
-            Change::AddSeats(seats) => seats.into_iter().for_each(|seat| self.add(seat)),
-            Change::SetWanted {
-                seats,
-                wanted,
-                discard_by,
-            } => self.each(&seats, |seat| {
-                seat.wanted = wanted;
-                seat.discard_by.clone_from(&discard_by);
-            }),
-            Change::SetDeadlines(ends) => {
-                for (id, end) in ends {
-                    self.each(&[id], |seat| seat.deadline_unix_ms = end);
-                }
-            }
-            Change::SetClosing(id, closing) => self.each(&[id], |seat| seat.closing = closing.clone()),
-            Change::AddArchive(claim, _) => drop(self.archives.entry(claim.id.to_string()).or_insert(claim)),
-            Change::CheckArchive { .. } | Change::DropSnapshot(_) => {}
-            Change::EndSeat(id) => drop(self.seats.remove(&id)),
-            Change::Audit(entry) => self.audit.push(entry),
-            Change::SetMade(seats) => self.each(&seats, |seat| seat.made = true),
-            Change::SetHeld(seats, held) => self.each(&seats, |seat| seat.held = held),
-            Change::SetEngine(id) => self.engine = Some(id),
-        }
-    }
-
-    fn add(&mut self, seat: SeatRecord) {
-        let newer = self.seats.get(&seat.id).is_none_or(|old| old.session < seat.session);
-        if newer {
-            self.seats.insert(seat.id.clone(), seat);
-        }
-    }
-
-    fn each(&mut self, ids: &[SeatId], set: impl Fn(&mut SeatRecord)) {
-        for id in ids {
-            if let Some(seat) = self.seats.get_mut(id) {
-                set(seat);
-            }
-        }
-    }
-
-    fn state(&self) -> LedgerState {
-        LedgerState {
-            rooms: self.rooms.values().cloned().collect(),
-            seats: self.seats.values().cloned().collect(),
-            engine: self.engine.clone(),
-        }
+fn session(seat: SeatId, n: u8, looks: bool) -> SessionRecord {
+    SessionRecord {
+        id: session_id(n),
+        seat,
+        began_unix_ms: 1,
+        ends_unix_ms: 2,
+        address: "192.0.2.7".into(),
+        onlooker: looks.then(|| "kim".into()),
     }
 }
 
@@ -247,6 +194,16 @@ fn any_change() -> impl Strategy<Value = Change> {
         prop::collection::vec(any_seat(), 0..3).prop_map(Change::SetMade),
         (prop::collection::vec(any_seat(), 0..3), any::<bool>()).prop_map(|(seats, held)| Change::SetHeld(seats, held)),
         "[A-Z]{0,4}".prop_map(Change::SetEngine),
+        (any_seat(), prop::option::of(1..9_u32)).prop_map(|(id, minutes)| {
+            let row = RosterRow {
+                minutes,
+                ..RosterRow::of(id.student)
+            };
+            Change::PutRoster(id.room, vec![row])
+        }),
+        any_seat().prop_map(|id| Change::DropFromRoster(id.room, id.student)),
+        (any_seat(), 0..9_u8, any::<bool>()).prop_map(|(id, n, looks)| Change::PutSession(session(id, n, looks))),
+        (0..9_u8).prop_map(|n| Change::EndSessions(vec![session_id(n)])),
     ]
 }
 

@@ -4,27 +4,7 @@ mod lab;
 mod proxy;
 
 use lab::{Lab, docker};
-use proxy::{ClosedDoor, Page, Traefik};
-
-/// A server that says whose seat it is, whatever is asked, and takes every upgrade to a WebSocket.
-const SERVER: &str = r#"
-cat >/tmp/answer <<END
-read -r question
-upgrade=no
-while read -r header; do
-    case \$header in
-    [Uu]pgrade:*) upgrade=yes ;;
-    ?) break ;;
-    esac
-done
-case \$upgrade in
-yes) printf 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n' ;;
-no) printf 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n' ;;
-esac
-echo "seat $LABTOP_ROOM/$LABTOP_STUDENT heard \$question"
-END
-exec nc -ll -p 8080 -e /bin/sh /tmp/answer
-"#;
+use proxy::{ClosedDoor, Page, SERVER, Traefik};
 
 /// A laboratory with an open and a closed template of that server, and the given settings before them.
 fn lab(settings: &str) -> Lab {

@@ -97,6 +97,7 @@ fn docker(instance: &str) -> Docker {
         routing: RoutingSettings {
             probe: Probe::Direct,
             auth: RouteAuth::Gateway,
+            strip_prefix: false,
             gateway_url: "http://127.0.0.1:8091/".into(),
         },
     };

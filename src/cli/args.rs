@@ -6,12 +6,18 @@
     reason = "these comments are the help on the terminal, where backticks would show"
 )]
 
+mod archive;
+mod people;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, value_parser};
 
+pub use archive::{ArchiveVerb, ExportArgs, RestoreArgs, ShowArgs, VerifyArgs};
+pub use people::{CardsArgs, ImportArgs, MoveArgs, ReissueArgs, RosterVerb, SessionsVerb, StudentArgs};
+
 use crate::domain::command::Seats;
-use crate::domain::ids::{ArchiveId, InstanceId, RoomName, SeatId, StudentId, TemplateName};
+use crate::domain::ids::{InstanceId, RoomName, SeatId, StudentId, TemplateName};
 use crate::domain::policy::{LEASE_MINUTES_MAX, SEATS_PER_ROOM_MAX};
 
 const EXAMPLES: &str = "\
@@ -56,6 +62,14 @@ state directory ($LABTOP_LOG: error, warn, info, debug, trace). Figures for Prom
 [agent] metrics_socket."
     )]
     Agent(AgentArgs),
+    /// Run the students' door: login pages, and the answers to Traefik.
+    #[command(
+        after_help = "It has no way to Docker, the ledger or the archives, and asks the agent over its socket, which knows its
+user by [roles] gateway. Its signing key is made at the first start, in $STATE_DIRECTORY, else in
+the directory gateway/ of the state directory. SIGTERM or SIGINT ends it; without the agent it
+serves what it knows for 30 s, and then lets nobody in."
+    )]
+    Gateway,
     /// Open a room of simulated students and show the board; without a terminal, run the whole job once.
     #[command(
         after_help = "Examples:\n  labtop demo\n  labtop demo --seats 30\n  labtop demo --down    archive and remove it"
@@ -67,6 +81,8 @@ state directory ($LABTOP_LOG: error, warn, info, debug, trace). Figures for Prom
         #[command(subcommand)]
         verb: LedgerVerb,
     },
+    /// Print a static configuration for Traefik that fits this one.
+    TraefikConfig,
     /// Show or check the configuration.
     Config {
         /// Which.
@@ -104,6 +120,18 @@ pub enum ClientVerb {
         /// Which.
         #[command(subcommand)]
         verb: ArchiveVerb,
+    },
+    /// Who may sit in a room, and their access codes.
+    Roster {
+        /// Which.
+        #[command(subcommand)]
+        verb: RosterVerb,
+    },
+    /// Students who are signed in.
+    Sessions {
+        /// Which.
+        #[command(subcommand)]
+        verb: SessionsVerb,
     },
     /// Who did what, when and from where; oldest first.
     Audit(AuditArgs),
@@ -167,7 +195,8 @@ the backup to ledger.db there.")]
   labtop ledger rebuild --instance 6f1b7a52-9a34-4c0e-8d7e-0c7c1f9f7b11 --verify
 
 No agent may run. A ledger that can be read is never touched, one that cannot is kept beside the new one. What is lost
-for good: the audit trail, the ends of leases (each begins anew), and who was closing which room.")]
+for good: the audit trail, rosters, access codes, the ends of leases (each begins anew), and who was
+closing which room.")]
     Rebuild(RebuildArgs),
 }
 
@@ -210,107 +239,6 @@ pub struct AuditArgs {
     pub json: bool,
 }
 
-/// `labtop archive …`.
-#[derive(Debug, Clone, Subcommand)]
-pub enum ArchiveVerb {
-    /// List archives, oldest first.
-    Ls {
-        /// Only those of this room.
-        #[arg(long)]
-        room: Option<RoomName>,
-        /// An array of archives as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Read stored archives back and compare them with what was sent.
-    Verify(VerifyArgs),
-    /// List what is in an archive, or print one of its files.
-    #[command(after_help = "Examples:
-  labtop archive show 20261124T034512Z-7f3a9c1b
-  labtop archive show 20261124T034512Z-7f3a9c1b workspace/main.c
-  labtop archive show 20261124T034512Z-7f3a9c1b --log")]
-    Show(ShowArgs),
-    /// Make a new seat of an archive, or take its whole work out into a new directory that only you can enter.
-    #[command(
-        after_help = "A seat is made for the same student, in a room that is opened unless it is open.
-
-Examples:
-  labtop archive restore 20261124T034512Z-7f3a9c1b --to resit/an
-  labtop archive restore 20261124T034512Z-7f3a9c1b --to-dir an-final"
-    )]
-    Restore(RestoreArgs),
-    /// Take the newest work of every student of a room out for marking: one folder a student.
-    #[command(
-        after_help = "What changed outside the workspaces is left out; `archive restore --to-dir` gives that, too.
-
-Examples:
-  labtop archive export final --out final-2026"
-    )]
-    Export(ExportArgs),
-}
-
-/// `labtop archive export`.
-#[derive(Debug, Clone, Args)]
-pub struct ExportArgs {
-    /// The room.
-    pub room: RoomName,
-    /// Where to: a directory that is not there yet, or is empty.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Ask nothing.
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// `labtop archive restore`.
-#[derive(Debug, Clone, Args)]
-#[command(group = ArgGroup::new("target").required(true).args(["to", "to_dir"]))]
-pub struct RestoreArgs {
-    /// Which archive.
-    pub id: ArchiveId,
-    /// As which seat: of the same student, and not there yet.
-    #[arg(long, value_name = "ROOM/STUDENT")]
-    pub to: Option<SeatId>,
-    /// Where to: a directory that is not there yet, or is empty.
-    #[arg(long, value_name = "DIR")]
-    pub to_dir: Option<PathBuf>,
-    /// What the seat is made of, if its room is not open; else the configuration's default template.
-    #[arg(long, short, requires = "to")]
-    pub template: Option<TemplateName>,
-    /// How long the seat is held, minutes; else the template's.
-    #[arg(long, short, value_name = "M", value_parser = minutes(), requires = "to")]
-    pub minutes: Option<u32>,
-    /// Ask nothing.
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// `labtop archive verify`.
-#[derive(Debug, Clone, Args)]
-pub struct VerifyArgs {
-    /// This archive.
-    #[arg(required_unless_present_any = ["room", "all"])]
-    pub id: Option<ArchiveId>,
-    /// All of this room.
-    #[arg(long, conflicts_with_all = ["id", "all"])]
-    pub room: Option<RoomName>,
-    /// All there are.
-    #[arg(long, conflicts_with = "id")]
-    pub all: bool,
-}
-
-/// `labtop archive show`.
-#[derive(Debug, Clone, Args)]
-pub struct ShowArgs {
-    /// Which archive.
-    pub id: ArchiveId,
-    /// A file in it, named as in the list.
-    pub path: Option<String>,
-    /// What the seat printed.
-    #[arg(long, conflicts_with = "path")]
-    pub log: bool,
-}
-
 /// `labtop room …`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum RoomVerb {
@@ -318,6 +246,7 @@ pub enum RoomVerb {
     #[command(after_help = "Examples:
   labtop room open algebra --seats 30
   labtop room open lab-2 --template python --students ann,bob --minutes 90
+  labtop room open lab-3 --roster class.csv --on-demand
   labtop room open final --students ann,bob --exam --dry-run")]
     Open(OpenArgs),
     /// Archive every seat's work, verify it, and tear the room down.
@@ -345,7 +274,7 @@ pub enum RoomVerb {
     clippy::struct_excessive_bools,
     reason = "each is a flag of its own on the command line"
 )]
-#[command(group = ArgGroup::new("who").required(true).args(["seats", "students"]))]
+#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["seats", "students", "roster", "on_demand"]))]
 pub struct OpenArgs {
     /// The room: 1 to 32 of a-z, 0-9 and -.
     pub room: RoomName,
@@ -353,11 +282,17 @@ pub struct OpenArgs {
     #[arg(long, short)]
     pub template: Option<TemplateName>,
     /// So many seats, named s01, s02, ….
-    #[arg(long, value_name = "N", value_parser = seat_count())]
+    #[arg(long, value_name = "N", value_parser = seat_count(), conflicts_with_all = ["students", "roster", "on_demand"])]
     pub seats: Option<u32>,
-    /// One seat for each of these students.
-    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    /// One seat for each of these students, who are put on the room's roster.
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', conflicts_with = "roster")]
     pub students: Vec<StudentId>,
+    /// One seat for each student of this file, which becomes the room's roster; without a file, of the roster it has.
+    #[arg(long, value_name = "FILE.csv", num_args = 0..=1)]
+    pub roster: Option<Option<PathBuf>>,
+    /// Make no seat until its student signs in.
+    #[arg(long)]
+    pub on_demand: bool,
     /// How long the seats are held, minutes; else the template's.
     #[arg(long, short, value_name = "M", value_parser = minutes())]
     pub minutes: Option<u32>,
@@ -383,6 +318,9 @@ impl OpenArgs {
     pub fn who(&self) -> Result<Seats, String> {
         if let Some(count) = self.seats {
             return Ok(Seats::Numbered(count));
+        }
+        if self.students.is_empty() {
+            return Ok(Seats::Roster);
         }
         let mut sorted: Vec<_> = self.students.iter().collect();
         sorted.sort();
@@ -450,6 +388,8 @@ pub enum SeatVerb {
         #[arg(value_name = "ROOM/STUDENT")]
         seat: SeatId,
     },
+    /// Get a code with which to look into a seat through the students' door: once, within two minutes.
+    Peek(SeatArgs),
     /// List the processes of a seat.
     Top {
         /// The seat.

@@ -17,9 +17,12 @@ pub mod outcome;
 mod parse;
 mod progress;
 pub mod restore;
+mod roster;
 mod seats;
+mod sessions;
 pub mod shell;
 mod table;
+mod traefik;
 mod verbs;
 
 use std::path::Path;
@@ -27,7 +30,7 @@ use std::process::ExitCode;
 
 pub use args::{
     AgentArgs, ArchiveVerb, AuditArgs, BackupArgs, Cli, ClientVerb, CloseArgs, ConfigVerb, DemoArgs, ExtendArgs,
-    LedgerVerb, LogsArgs, OpenArgs, RebuildArgs, RoomVerb, SeatVerb, Verb,
+    LedgerVerb, LogsArgs, OpenArgs, RebuildArgs, RoomVerb, RosterVerb, SeatVerb, SessionsVerb, Verb,
 };
 pub use backup::backup;
 pub use clean::{Cleaner, visible};
@@ -35,6 +38,7 @@ pub use exit::{Exit, Problem, complain, print};
 pub use list::archives_json;
 pub use parse::{parse, parse_from};
 pub use seats::{seats_json, seats_table};
+pub use traefik::traefik_config;
 
 /// Runs a verb that asks an agent, prints what came of it, and tells the exit code.
 pub async fn run(verb: ClientVerb, config: Option<&Path>) -> ExitCode {

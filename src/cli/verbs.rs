@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::args::{ArchiveVerb, ClientVerb, CloseArgs, OpenArgs, RestoreArgs, RoomVerb, ScopeArgs, SeatVerb};
 use super::attach::{attach, find};
-use super::exit::{Exit, Problem, complain};
-use super::{archive, audit, export, list, logs, outcome, restore, seats, shell};
-use crate::domain::command::Command;
-use crate::domain::ids::RoomName;
+use super::exit::{Exit, Problem, complain, print};
+use super::{archive, audit, export, list, logs, outcome, restore, roster, seats, sessions, shell};
+use crate::codes;
+use crate::domain::command::{Command, Seats};
+use crate::domain::ids::{RoomName, SeatId};
 
 /// Runs a verb. Listing asks the agent that is there; changing starts one when none is.
 pub async fn run(verb: ClientVerb, config: Option<&Path>) -> Result<Exit, Problem> {
@@ -17,6 +18,8 @@ pub async fn run(verb: ClientVerb, config: Option<&Path>) -> Result<Exit, Proble
         ClientVerb::Seat { verb } => seat(verb, config).await,
         ClientVerb::Ls { room, json } => seats::ls(&find().await?, room.as_ref(), json).await,
         ClientVerb::Archive { verb } => archive(verb, config).await,
+        ClientVerb::Roster { verb } => roster::run(verb, config).await,
+        ClientVerb::Sessions { verb } => sessions::run(verb, config).await,
         ClientVerb::Audit(args) => audit::audit(&find().await?, args).await,
         ClientVerb::Doctor { json } => list::checks(&attach(config).await?, json).await,
     }
@@ -71,16 +74,34 @@ async fn room(verb: RoomVerb, config: Option<&Path>) -> Result<Exit, Problem> {
 }
 
 async fn open(args: OpenArgs, config: Option<&Path>) -> Result<Exit, Problem> {
-    let seats = args.who().map_err(|text| Problem::new(Exit::Usage, text))?;
-    let command = Command::OpenRoom {
+    let rows = match &args.roster {
+        Some(Some(file)) => roster::read(file)?,
+        _ => Vec::new(),
+    };
+    let order = |seats, dry_run| Command::OpenRoom {
         room: args.room.clone(),
-        template: args.template,
+        template: args.template.clone(),
         seats,
         minutes: args.minutes,
         exam: args.exam,
-        dry_run: args.dry_run,
+        on_demand: args.on_demand,
+        dry_run,
     };
     let client = attach(config).await?;
+    if !rows.is_empty() {
+        // What cannot be opened leaves no roster behind.
+        let named = rows.iter().map(|row| row.student.clone()).collect();
+        let checked = outcome::run(&client, order(Seats::Students(named), true)).await?;
+        if args.dry_run || checked != Exit::Done {
+            return Ok(checked);
+        }
+        let room = args.room.clone();
+        outcome::run(&client, Command::ImportRoster { room, rows }).await?;
+    }
+    let command = order(
+        args.who().map_err(|text| Problem::new(Exit::Usage, text))?,
+        args.dry_run,
+    );
     if args.detach {
         return outcome::detach(&client, command, &args.room).await;
     }
@@ -125,6 +146,7 @@ async fn seat(verb: SeatVerb, config: Option<&Path>) -> Result<Exit, Problem> {
             shell::shell_session(&attach(config).await?, &seat).await?;
             return Ok(Exit::Done);
         }
+        SeatVerb::Peek(args) => return peek(args.seat, config).await,
         // Nobody has seen a container here: whichever is the seat's now.
         SeatVerb::Kill(args) => Command::KillSeat {
             seat: args.seat,
@@ -136,4 +158,13 @@ async fn seat(verb: SeatVerb, config: Option<&Path>) -> Result<Exit, Problem> {
         },
     };
     outcome::run(&attach(config).await?, command).await
+}
+
+/// The code is made here and only its digest is sent: nobody else can use it.
+async fn peek(seat: SeatId, config: Option<&Path>) -> Result<Exit, Problem> {
+    let code = codes::for_peek().map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
+    let digest = codes::digest(&code).unwrap_or_default();
+    let exit = outcome::run(&attach(config).await?, Command::PeekSeat { seat, digest }).await?;
+    print(&format!("{code}\n"))?;
+    Ok(exit)
 }

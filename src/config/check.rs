@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::ids::TemplateName;
 use crate::domain::settings::{
-    AgentSettings, DockerSettings, LimitSettings, MetricsPlace, Probe, RouteAuth, RoutingSettings, Settings, UiSettings,
+    AgentSettings, DockerSettings, GatewaySettings, LimitSettings, MetricsPlace, Probe, RouteAuth, RoutingSettings,
+    Settings, UiSettings,
 };
 use crate::domain::template::Template;
 
@@ -43,11 +44,13 @@ pub(super) fn check(source: Option<&Path>, text: &str, around: &Surroundings<'_>
     let mut warnings = Vec::new();
     let all = templates::read(&root, &mut warnings);
     let engine = docker::read(&root.table("docker"), around.env);
+    let gateway = gateway(&root.table("gateway"));
     let settings = Settings {
         default_template: default_template(&root, &all.templates),
         archive: archive::read(&root.table("archive"), around.state_dir),
         network: network::read(&root.table("network")),
-        routing: routing(&root, &engine.settings, &mut warnings),
+        routing: routing(&root, &engine.settings, gateway.listen, &mut warnings),
+        gateway,
         leases: leases::read(&root.table("leases"), &mut warnings),
         roles: roles::read(&root),
         limits: limits(&root.table("limits")),
@@ -107,14 +110,20 @@ pub(super) fn absolute(text: String) -> Result<PathBuf, String> {
     }
 }
 
-fn routing(root: &Section<'_>, docker: &DockerSettings, warnings: &mut Vec<String>) -> RoutingSettings {
+fn routing(
+    root: &Section<'_>,
+    docker: &DockerSettings,
+    gateway: SocketAddr,
+    warnings: &mut Vec<String>,
+) -> RoutingSettings {
     let section = root.table("routing");
     section.read("rule", |text: String| one_of(&text, &[("path", ())], &[]));
     let probes = [("direct", Probe::Direct), ("running", Probe::Running)];
     let probe = section.read("probe", |text: String| one_of(&text, &probes, &["traefik"]));
     let guards = [("gateway", RouteAuth::Gateway), ("none", RouteAuth::None)];
     let auth = section.read("auth", |text: String| one_of(&text, &guards, &[]));
-    section.end(&["strip_prefix"]);
+    let strip_prefix = section.plain("strip_prefix").unwrap_or(false);
+    section.end(&[]);
     if auth == Some(RouteAuth::None) {
         warnings
             .push("routing.auth = \"none\": whoever reaches the proxy reaches every seat; not for exams".to_owned());
@@ -126,19 +135,39 @@ fn routing(root: &Section<'_>, docker: &DockerSettings, warnings: &mut Vec<Strin
             Probe::Running
         }),
         auth: auth.unwrap_or(RouteAuth::Gateway),
-        gateway_url: gateway_url(&root.table("gateway")),
+        strip_prefix,
+        gateway_url: gateway_url(gateway),
     }
 }
 
-fn gateway_url(section: &Section<'_>) -> String {
+fn gateway(section: &Section<'_>) -> GatewaySettings {
     let listen = section.read("listen", |text: String| {
         text.parse::<SocketAddr>()
             .ok()
             .filter(|address| address.port() != 0)
             .ok_or_else(|| "must be an address and a port, such as \"127.0.0.1:8091\"".to_owned())
     });
-    section.end(&["public_url", "traefik_url"]);
-    let mut address = listen.unwrap_or(GATEWAY);
+    let settings = GatewaySettings {
+        listen: listen.unwrap_or(GATEWAY),
+        public_url: section.read("public_url", web_address),
+        traefik_url: section.read("traefik_url", web_address),
+    };
+    section.end(&[]);
+    settings
+}
+
+/// The address of a site, without anything after the host.
+fn web_address(text: String) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    match host {
+        Some(host) if !host.is_empty() && host.chars().all(plain) => Ok(text.to_owned()),
+        _ => Err("must be the address of a site, such as \"https://lab.example.org\"".to_owned()),
+    }
+}
+
+fn gateway_url(mut address: SocketAddr) -> String {
     // A gateway that listens everywhere is reached on this machine; nobody can connect to "everywhere".
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

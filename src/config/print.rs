@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::Serialize;
 use toml::{Table, Value};
 
+use crate::domain::door::{Leaving, SecondLogin};
 use crate::domain::ids::TemplateName;
 use crate::domain::proof::VerifyMode;
 use crate::domain::role::{Member, Narrowed, RoleSettings};
@@ -178,11 +180,16 @@ struct Routing {
     rule: &'static str,
     probe: Probe,
     auth: RouteAuth,
+    strip_prefix: bool,
 }
 
 #[derive(Serialize)]
 struct Gateway<'a> {
-    listen: &'a str,
+    listen: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traefik_url: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -242,9 +249,12 @@ fn general(settings: &Settings) -> General<'_> {
             rule: "path",
             probe: settings.routing.probe,
             auth: settings.routing.auth,
+            strip_prefix: settings.routing.strip_prefix,
         },
         gateway: Gateway {
-            listen: settings.routing.gateway_url.trim_start_matches("http://"),
+            listen: settings.gateway.listen,
+            public_url: settings.gateway.public_url.as_deref(),
+            traefik_url: settings.gateway.traefik_url.as_deref(),
         },
         limits: settings.limits,
         agent: agent(&settings.agent),
@@ -321,6 +331,17 @@ fn keys(template: &Template) -> Table {
         put("idle_minutes", i64::from(minutes).into());
     }
     put("activity", words(template));
+    let leaving = |leaving| match leaving {
+        Leaving::Keep => "keep",
+        Leaving::Collect => "collect",
+    };
+    let second = match template.door.second_login {
+        SecondLogin::Takeover => "takeover",
+        SecondLogin::Refuse => "refuse",
+    };
+    put("second_login", second.into());
+    put("logout", leaving(template.door.logout).into());
+    put("hand_in", template.door.hand_in.map_or("off", leaving).into());
     put("archive", chosen(template).into());
     if !template.env.is_empty() {
         let env = template.env.iter();

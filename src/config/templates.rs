@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::domain::door::{DoorPolicy, Leaving, SecondLogin};
 use crate::domain::ids::TemplateName;
 use crate::domain::policy::LEASE_MINUTES_MAX;
 use crate::domain::template::{ACTIVITY, Activity, Egress, SeatUser, Template};
@@ -212,6 +213,7 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
         autosave: section.read("autosave", autosave),
         idle_minutes: section.read("idle_minutes", idle_minutes),
         activity: section.read("activity", activity).unwrap_or_else(|| ACTIVITY.to_vec()),
+        door: door(section),
     };
     if template.counts(Activity::Files) && template.autosave == Some(0) {
         section.wrong(
@@ -230,6 +232,25 @@ fn one(section: &Section<'_>, name: &TemplateName) -> Template {
     }
     section.end(&["guard"]);
     template
+}
+
+/// How a seat's student comes and goes.
+fn door(section: &Section<'_>) -> DoorPolicy {
+    let seconds = [("takeover", SecondLogin::Takeover), ("refuse", SecondLogin::Refuse)];
+    let leavings = [("keep", Leaving::Keep), ("collect", Leaving::Collect)];
+    let hand_ins = [
+        ("off", None),
+        ("keep", Some(Leaving::Keep)),
+        ("collect", Some(Leaving::Collect)),
+    ];
+    let second_login = section.read("second_login", |text: String| one_of(&text, &seconds, &[]));
+    let logout = section.read("logout", |text: String| one_of(&text, &leavings, &[]));
+    let hand_in = section.read("hand_in", |text: String| one_of(&text, &hand_ins, &[]));
+    DoorPolicy {
+        second_login: second_login.unwrap_or_default(),
+        logout: logout.unwrap_or_default(),
+        hand_in: hand_in.unwrap_or_default(),
+    }
 }
 
 fn idle_minutes(minutes: i64) -> Result<u32, String> {

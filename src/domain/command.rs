@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::fault::{Fault, Refusal};
 use super::ids::{ArchiveId, ContainerId, RoomName, SeatId, StudentId, TemplateName};
 use super::role::Role;
+use super::roster::{CodeHash, RosterRow};
 
 pub use query::{
     Answer, ArchiveKind, ArchiveRow, AuditChain, AuditRow, BACKUP_NEEDS, BACKUP_VERB, Check, CheckState, ENGINE_CHECK,
-    Excerpt, LOGS_NEEDS, LOGS_VERB, Query, SHELL_NEEDS, SHELL_VERB,
+    Excerpt, LOGS_NEEDS, LOGS_VERB, Query, SHELL_NEEDS, SHELL_VERB, SessionRow,
 };
 
 /// Who is to sit in a room that opens.
@@ -21,6 +22,8 @@ pub enum Seats {
     Numbered(u32),
     /// These students.
     Students(Vec<StudentId>),
+    /// Everybody on the room's roster.
+    Roster,
 }
 
 /// A request to change something.
@@ -39,6 +42,9 @@ pub enum Command {
         minutes: Option<u32>,
         /// Whether it is an exam: always a closed network, always guarded routes.
         exam: bool,
+        /// Whether a seat is only made when its student comes.
+        #[serde(default)]
+        on_demand: bool,
         /// Only check and tell.
         dry_run: bool,
     },
@@ -118,6 +124,50 @@ pub enum Command {
         /// The container that the person saw; another one is not restarted.
         container: Option<ContainerId>,
     },
+    /// Lets whoever has the code look into a seat, once and soon, through its students' door.
+    PeekSeat {
+        /// Which.
+        seat: SeatId,
+        /// SHA-256 of the code, in hexadecimal: the code itself stays with the person.
+        digest: String,
+    },
+    /// Puts students on a room's roster, or changes what it says of them.
+    ImportRoster {
+        /// Which room; it need not be open.
+        room: RoomName,
+        /// Who.
+        rows: Vec<RosterRow>,
+    },
+    /// Takes a student off a room's roster. Their seat stays until its lease ends or the room closes.
+    RemoveFromRoster {
+        /// Which room.
+        room: RoomName,
+        /// Whom.
+        student: StudentId,
+    },
+    /// Moves a student from one room's roster to another's.
+    MoveStudent {
+        /// From which room.
+        room: RoomName,
+        /// Whom.
+        student: StudentId,
+        /// To which room.
+        to: RoomName,
+    },
+    /// Gives students of a roster access codes. The codes themselves stay with the person; those of before are void.
+    SetCodes {
+        /// On which roster they are.
+        room: RoomName,
+        /// Whose, and the hash of each.
+        codes: Vec<(StudentId, CodeHash)>,
+    },
+    /// Ends a student's session, and forgets their wrong codes.
+    RevokeSession {
+        /// In which room.
+        room: RoomName,
+        /// Whose.
+        student: StudentId,
+    },
 }
 
 impl Command {
@@ -125,7 +175,12 @@ impl Command {
     #[must_use]
     pub fn needs(&self) -> Role {
         match self {
-            Self::CloseRoom { discard: true, .. } | Self::RestoreSeat { .. } => Role::Admin,
+            Self::CloseRoom { discard: true, .. }
+            | Self::RestoreSeat { .. }
+            | Self::ImportRoster { .. }
+            | Self::RemoveFromRoster { .. }
+            | Self::MoveStudent { .. }
+            | Self::SetCodes { .. } => Role::Admin,
             _ => Role::Proctor,
         }
     }
@@ -141,8 +196,16 @@ impl Command {
             | Self::ThawRoom { room, .. }
             | Self::HoldRoom { room, .. }
             | Self::ReleaseRoom { room, .. }
-            | Self::SnapshotRoom { room, .. } => room,
-            Self::RestoreSeat { seat, .. } | Self::KillSeat { seat, .. } | Self::RestartSeat { seat, .. } => &seat.room,
+            | Self::SnapshotRoom { room, .. }
+            | Self::ImportRoster { room, .. }
+            | Self::RemoveFromRoster { room, .. }
+            | Self::MoveStudent { room, .. }
+            | Self::SetCodes { room, .. }
+            | Self::RevokeSession { room, .. } => room,
+            Self::RestoreSeat { seat, .. }
+            | Self::KillSeat { seat, .. }
+            | Self::RestartSeat { seat, .. }
+            | Self::PeekSeat { seat, .. } => &seat.room,
         }
     }
 
@@ -168,6 +231,12 @@ impl Command {
             Self::RestoreSeat { .. } => "archive restore",
             Self::KillSeat { .. } => "seat kill",
             Self::RestartSeat { .. } => "seat restart",
+            Self::PeekSeat { .. } => "seat peek",
+            Self::ImportRoster { .. } => "roster import",
+            Self::RemoveFromRoster { .. } => "roster remove",
+            Self::MoveStudent { .. } => "roster move",
+            Self::SetCodes { .. } => "roster reissue",
+            Self::RevokeSession { .. } => "sessions revoke",
         }
     }
 
@@ -176,6 +245,12 @@ impl Command {
     pub fn target(&self) -> String {
         match self {
             Self::OpenRoom { room, .. } | Self::CloseRoom { room, .. } => room.to_string(),
+            Self::ImportRoster { room, rows } => students(room, rows.iter().map(|row| &row.student)),
+            Self::SetCodes { room, codes } => students(room, codes.iter().map(|(student, _)| student)),
+            Self::RemoveFromRoster { room, student } | Self::RevokeSession { room, student } => {
+                format!("{room}/{student}")
+            }
+            Self::MoveStudent { room, student, to } => format!("{room}/{student} to {to}"),
             Self::ExtendRoom { room, student, .. }
             | Self::FreezeRoom { room, student }
             | Self::ThawRoom { room, student }
@@ -186,8 +261,18 @@ impl Command {
                 None => room.to_string(),
             },
             Self::RestoreSeat { archive, seat, .. } => format!("{seat} from {archive}"),
-            Self::KillSeat { seat, .. } | Self::RestartSeat { seat, .. } => seat.to_string(),
+            Self::KillSeat { seat, .. } | Self::RestartSeat { seat, .. } | Self::PeekSeat { seat, .. } => {
+                seat.to_string()
+            }
         }
+    }
+}
+
+/// One student of a room by name, more by number.
+fn students<'s>(room: &RoomName, mut who: impl ExactSizeIterator<Item = &'s StudentId>) -> String {
+    match (who.len(), who.next()) {
+        (1, Some(student)) => format!("{room}/{student}"),
+        (count, _) => format!("{room} ({count} students)"),
     }
 }
 

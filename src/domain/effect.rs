@@ -4,8 +4,9 @@
 //! (a second one is ignored).
 
 use super::command::{Outcome, ProgressReport};
+use super::door::KnockAnswer;
 use super::fault::Fault;
-use super::ids::{ArchiveId, ContainerId, RoomName, SeatId};
+use super::ids::{ArchiveId, ContainerId, RoomName, SeatId, StudentId};
 use super::notice::Notice;
 use super::proof::{ArchiveClaim, Stillness, VerifiedArchive, Warrant};
 use super::record::Change;
@@ -87,6 +88,8 @@ pub enum Effect {
     Progress(TicketId, ProgressReport),
     /// Answers a command.
     Reply(TicketId, Outcome),
+    /// Answers a gateway.
+    Answer(TicketId, KnockAnswer),
     /// Tells everybody.
     Tell(Notice),
 }
@@ -158,6 +161,8 @@ pub enum Task {
     RemoveVolume(Warrant),
     /// Removes a carrier or a never-started container that nobody wants.
     Reap(ContainerId),
+    /// Forgets a student's wrong codes.
+    Absolve(StudentId),
 }
 
 /// What a task brought.

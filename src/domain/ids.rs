@@ -23,7 +23,7 @@ pub struct BadId {
 }
 
 impl BadId {
-    fn new(kind: &'static str, value: &str, rule: &'static str) -> Self {
+    pub(super) fn new(kind: &'static str, value: &str, rule: &'static str) -> Self {
         Self {
             kind,
             shown: quoted(value),
@@ -43,51 +43,6 @@ pub fn quoted(value: &str) -> String {
     format!("{shown:?}")
 }
 
-macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The id as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = BadId;
-            fn from_str(text: &str) -> Result<Self, BadId> {
-                Self::check(text)?;
-                Ok(Self(text.to_owned()))
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = BadId;
-            fn try_from(text: String) -> Result<Self, BadId> {
-                Self::check(&text)?;
-                Ok(Self(text))
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.0
-            }
-        }
-    };
-}
-
 text_id!(
     /// A room's name: `[a-z0-9][a-z0-9-]{0,31}`.
     RoomName
@@ -103,6 +58,10 @@ text_id!(
 text_id!(
     /// One ledger's identity: a UUID in its hyphenated lower-case form.
     InstanceId
+);
+text_id!(
+    /// A student's session: 32 lower-case hexadecimal digits, drawn by chance.
+    SessionId
 );
 text_id!(
     /// An archive's id: UTC time and a random tail, so that ids sort by time
@@ -188,6 +147,14 @@ impl ArchiveId {
         let ok = !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         ok.then_some(())
             .ok_or_else(|| BadId::new("archive id", text, "1 to 64 of A-Z, a-z, 0-9 and -"))
+    }
+}
+
+impl SessionId {
+    fn check(text: &str) -> Result<(), BadId> {
+        let ok = text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        ok.then_some(())
+            .ok_or_else(|| BadId::new("session id", text, "32 hexadecimal digits"))
     }
 }
 

@@ -3,8 +3,12 @@
 //! Knows: words, rules and decisions. Must not know: clocks, sockets, Docker, disks. Everything here is plain
 //! data and functions over it, so that it can be simulated with seeded faults.
 
+#[macro_use]
+mod text_id;
+
 pub mod command;
 pub mod control;
+pub mod door;
 pub mod effect;
 pub mod fault;
 pub mod harmless;
@@ -18,6 +22,7 @@ pub mod proof;
 pub mod record;
 pub mod relics;
 pub mod role;
+pub mod roster;
 pub mod seen;
 pub mod settings;
 pub mod snapshot;

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ArchiveId, RoomName, SeatId};
+use super::door::SessionRecord;
+use super::ids::{ArchiveId, RoomName, SeatId, SessionId, StudentId};
 use super::proof::{ArchiveClaim, Stillness, VerifyMode};
 use super::role::Actor;
+use super::roster::{CodeHash, RosterRow};
 use super::template::Template;
 
 /// What a room should be.
@@ -36,6 +38,24 @@ pub struct RoomRecord {
     pub opened_unix_ms: u64,
     /// Who opened it.
     pub opened_by: String,
+    /// How long its seats are held, minutes; 0 for as long as its template says.
+    #[serde(default)]
+    pub minutes: u32,
+    /// Whether a seat is only made when its student comes.
+    #[serde(default)]
+    pub on_demand: bool,
+}
+
+impl RoomRecord {
+    /// How long its seats are held, minutes.
+    #[must_use]
+    pub fn lease_minutes(&self) -> u32 {
+        if self.minutes == 0 {
+            self.template.minutes
+        } else {
+            self.minutes
+        }
+    }
 }
 
 /// What a seat should be. Only an explicit verb lowers it; the order is `Gone > Stopped > Frozen > Running`.
@@ -176,6 +196,16 @@ pub enum Change {
     Audit(AuditEntry),
     /// Names the engine that this ledger's rooms are on.
     SetEngine(String),
+    /// Puts students on a room's roster. What a row leaves out stays as it is known, but for the minutes.
+    PutRoster(RoomName, Vec<RosterRow>),
+    /// Takes a student off a room's roster. Name and code stay for other rooms.
+    DropFromRoster(RoomName, StudentId),
+    /// Gives students access codes in place of those that they had, Unix milliseconds at the end.
+    SetCodes(Vec<(StudentId, CodeHash)>, u64),
+    /// Begins a session; a student's earlier one is over.
+    PutSession(SessionRecord),
+    /// Sessions are over.
+    EndSessions(Vec<SessionId>),
 }
 
 /// What the ledger held when the agent started.
@@ -187,4 +217,10 @@ pub struct LedgerState {
     pub seats: Vec<SeatRecord>,
     /// The identity of the engine that they are on, as it calls itself; none before the first contact.
     pub engine: Option<String>,
+    /// Who may sit in which room, and for how many minutes where that is said.
+    pub rosters: Vec<(RoomName, StudentId, Option<u32>)>,
+    /// Students' sessions.
+    pub sessions: Vec<SessionRecord>,
+    /// Seats of open rooms whose work was archived in this opening, and that are gone.
+    pub collected: Vec<SeatId>,
 }

@@ -179,6 +179,8 @@ fn room(
         wanted: if open { RoomWanted::Open } else { RoomWanted::Closed },
         ended: !open,
         opened_unix_ms: fallback.now_unix_ms,
+        minutes: 0,
+        on_demand: false,
         opened_by: NOBODY.to_owned(),
     };
     if !open {

@@ -3,7 +3,7 @@
 //! Adapters read their own part and nothing else.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// How students reach seats.
     pub routing: RoutingSettings,
+    /// The students' door.
+    pub gateway: GatewaySettings,
     /// The ends of leases.
     pub leases: LeaseSettings,
     /// Who may do what.
@@ -247,8 +249,21 @@ pub struct RoutingSettings {
     pub probe: Probe,
     /// Who guards the routes.
     pub auth: RouteAuth,
+    /// Whether a seat's program is asked for paths without its route before them.
+    pub strip_prefix: bool,
     /// Base address of the gateway's ForwardAuth endpoint, as Traefik reaches it.
     pub gateway_url: String,
+}
+
+/// The students' door.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GatewaySettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The address that students type, `https://HOST`; none means whichever they typed.
+    pub public_url: Option<String>,
+    /// Where this machine reaches Traefik.
+    pub traefik_url: Option<String>,
 }
 
 /// Bounds on what runs at once.

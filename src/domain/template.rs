@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::door::DoorPolicy;
 use super::ids::TemplateName;
 use super::policy::{AUTOSAVE_CLASS_S, AUTOSAVE_EXAM_S};
 
@@ -115,6 +116,9 @@ pub struct Template {
     /// What counts as activity.
     #[serde(default)]
     pub activity: Vec<Activity>,
+    /// How its students come and go.
+    #[serde(default)]
+    pub door: DoorPolicy,
 }
 
 impl Template {

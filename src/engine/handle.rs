@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::clock;
 use crate::domain::command::{Answer, Command, Excerpt, Outcome, ProgressReport, Query};
+use crate::domain::door::{DoorState, DoorWish, Knock, KnockAnswer};
 use crate::domain::fault::{Denial, Fault, FaultCode};
 use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::notice::Notice;
@@ -59,6 +61,24 @@ pub enum Request {
     Touch {
         /// Which.
         seat: SeatId,
+    },
+    /// A gateway asks.
+    Knock {
+        /// Which.
+        actor: Actor,
+        /// What.
+        knock: Knock,
+        /// Where the answer goes.
+        reply: oneshot::Sender<KnockAnswer>,
+    },
+    /// The same for somebody who has proven who they are.
+    Wish {
+        /// Which gateway.
+        actor: Actor,
+        /// What.
+        wish: DoorWish,
+        /// Where the answer goes.
+        reply: oneshot::Sender<KnockAnswer>,
     },
     /// Read a log.
     Logs {
@@ -117,6 +137,7 @@ pub struct Handle {
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) attached: Arc<watch::Sender<usize>>,
     pub(super) counts: Counts,
+    pub(super) doors: Arc<watch::Sender<Arc<DoorState>>>,
 }
 
 /// Counts as an attached person while it lives.
@@ -143,7 +164,27 @@ impl Handle {
             notices,
             attached: Arc::new(watch::Sender::new(0)),
             counts: Counts::default(),
+            doors: Arc::default(),
         }
+    }
+
+    /// What gateways answer from, and every newer state of it; a slow reader skips.
+    #[must_use]
+    pub fn doors(&self) -> watch::Receiver<Arc<DoorState>> {
+        self.doors.subscribe()
+    }
+
+    /// The wall clock that ends are judged by, Unix milliseconds.
+    #[must_use]
+    pub fn now_unix_ms(&self) -> u64 {
+        clock::unix_ms()
+    }
+
+    /// Asks for a gateway.
+    pub async fn knock(&self, actor: Actor, knock: Knock) -> KnockAnswer {
+        self.call(|reply| Request::Knock { actor, knock, reply })
+            .await
+            .unwrap_or_else(KnockAnswer::from)
     }
 
     /// What is counted.

@@ -7,6 +7,7 @@ pub mod archive;
 mod backup;
 pub mod clock;
 mod doctor;
+mod door;
 pub mod handle;
 mod leases;
 mod meter;

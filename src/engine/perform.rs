@@ -104,6 +104,7 @@ impl World {
                 self.confirm(&warrant).await?;
                 docker.remove_container(&warrant).await.map(|()| Yield::Nothing)
             }
+            Task::Absolve(student) => self.absolve(&student).await.map(|()| Yield::Nothing),
             Task::Reap(id) => docker.reap(&id).await.map(|()| Yield::Nothing),
             // Writes keep an order of their own and never come here; the rest was taken before.
             other => Err(Fault::new(FaultCode::Engine, format!("no adapter performs {other:?}"))),

@@ -10,12 +10,12 @@ use super::run::Run;
 use super::world::World;
 use super::{clock, doctor};
 use crate::domain::command::{
-    Answer, ArchiveRow, AuditRow, Excerpt, LOGS_NEEDS, LOGS_VERB, Query, SHELL_NEEDS, SHELL_VERB,
+    Answer, ArchiveRow, AuditRow, Excerpt, LOGS_NEEDS, LOGS_VERB, Query, SHELL_NEEDS, SHELL_VERB, SessionRow,
 };
 use crate::domain::control::Input;
 use crate::domain::fault::{Denial, Refusal};
 use crate::domain::ids::{ArchiveId, ContainerId, RoomName, SeatId};
-use crate::domain::role::Actor;
+use crate::domain::role::{Actor, Role};
 use crate::domain::seen::RunState;
 use crate::domain::template::SeatUser;
 use crate::world::ledger;
@@ -26,8 +26,9 @@ const AUDIT_PIECE: usize = 1_000;
 /// Answers what is not a command.
 pub(super) fn answer(run: &mut Run, request: Request) {
     match request {
-        Request::Command { .. } => {}
+        Request::Command { .. } | Request::Knock { .. } | Request::Wish { .. } => {}
         Request::Pulse { reply } => {
+            run.publish_doors();
             let _ = reply.send(());
         }
         Request::Ask { actor, query, reply } => ask(run, actor, query, reply),
@@ -97,6 +98,14 @@ fn ask(run: &Run, actor: Actor, query: Query, mut reply: oneshot::Sender<Answer>
             Ok(id) => Box::pin(async move { top(&world, &id).await }),
             Err(refusal) => Box::pin(async move { Answer::Refused { refusal } }),
         },
+        Query::Roster { room } => Box::pin(async move {
+            let lines = world.ledger.roster(room).await;
+            lines.map_or_else(|fault| Answer::Failed { fault }, |lines| Answer::Roster { lines })
+        }),
+        Query::Sessions { room } => {
+            let rows = sessions(run, &actor, room.as_ref());
+            Box::pin(async move { Answer::Sessions { rows } })
+        }
         Query::VerifyArchive { id } => Box::pin(async move { verify_archive(&world, &actor, id).await }),
         Query::Doctor => {
             let (mut orphans, mut made) = (run.control.orphans().iter().cloned().collect(), run.control.made());
@@ -125,6 +134,28 @@ fn ask(run: &Run, actor: Actor, query: Query, mut reply: oneshot::Sender<Answer>
         drop(place);
         let _ = reply.send(answer);
     });
+}
+
+fn sessions(run: &Run, actor: &Actor, room: Option<&RoomName>) -> Vec<SessionRow> {
+    let now_ms = clock::unix_ms();
+    let asked = run
+        .control
+        .sessions()
+        .filter(|one| room.is_none_or(|room| one.seat.room == *room));
+    let mut rows: Vec<SessionRow> = asked
+        .filter(|one| actor.may(Role::Proctor, Some(&one.seat.room)))
+        .map(|one| SessionRow {
+            id: one.id.clone(),
+            room: one.seat.room.clone(),
+            student: one.seat.student.clone(),
+            began: clock::rfc3339(one.began_unix_ms),
+            seconds_left: one.ends_unix_ms.saturating_sub(now_ms).div_ceil(1_000),
+            address: one.address.clone(),
+            onlooker: one.onlooker.clone(),
+        })
+        .collect();
+    rows.sort_by(|a, b| (&a.room, &a.student, &a.began).cmp(&(&b.room, &b.student, &b.began)));
+    rows
 }
 
 fn archives(actor: &Actor, mut rows: Vec<ArchiveRow>) -> Answer {

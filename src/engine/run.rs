@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -12,8 +12,9 @@ use super::clock::{self, Clock};
 use super::handle::{CommandEvent, Handle, Request};
 use super::tasks::Tasks;
 use super::world::World;
-use super::{leases, meter, queries, watch as engine_watch};
+use super::{door, leases, meter, queries, watch as engine_watch};
 use crate::domain::control::{Control, Input};
+use crate::domain::door::{DoorState, KnockAnswer};
 use crate::domain::effect::{Effect, Fact, TicketId};
 use crate::domain::ids::{InstanceId, SeatId};
 use crate::domain::notice::Notice;
@@ -71,8 +72,9 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
     let (live, live_out) = watch::channel(Vec::new());
     // From the beginning, so that no lease of an earlier life is taken for one that nobody wants.
     let (leased, leased_out) = watch::channel(Arc::new(leases_of(&control, &instance)));
-    let mut handle = Handle::new(requests, snapshots_out, notices.clone());
+    let mut handle = Handle::new(requests.clone(), snapshots_out, notices.clone());
     handle.counts = world.counts.clone();
+    let doors = Arc::clone(&handle.doors);
     tokio::spawn(engine_watch::watch(world.docker.clone(), facts.clone()));
     tokio::spawn(meter::measure(world.clone(), live_out, facts.clone()));
     tokio::spawn(leases::mirror(
@@ -93,6 +95,9 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
         drained,
         live,
         leased,
+        doors,
+        own: requests,
+        knocks: HashMap::new(),
         waiting: HashMap::new(),
         next_ticket: 0,
         serial: 0,
@@ -135,6 +140,10 @@ pub(super) struct Run {
     drained: watch::Sender<bool>,
     live: watch::Sender<Vec<crate::domain::seen::ContainerSeen>>,
     leased: watch::Sender<Arc<leases::Wanted>>,
+    doors: Arc<watch::Sender<Arc<DoorState>>>,
+    /// The way back to the loop, for tasks that prove something before it decides.
+    pub(super) own: mpsc::Sender<Request>,
+    knocks: HashMap<TicketId, oneshot::Sender<KnockAnswer>>,
     waiting: HashMap<TicketId, Waiting>,
     next_ticket: u64,
     serial: u64,
@@ -206,6 +215,13 @@ impl Run {
                 self.waiting.insert(ticket, Waiting { verb, events });
                 self.input(Input::Command(ticket, actor, command));
             }
+            Request::Knock { actor, knock, reply } => door::knock(self, actor, knock, reply),
+            Request::Wish { actor, wish, reply } => {
+                self.next_ticket += 1;
+                let ticket = TicketId(self.next_ticket);
+                self.knocks.insert(ticket, reply);
+                self.input(Input::Knock(ticket, actor, wish));
+            }
             other => queries::answer(self, other),
         }
     }
@@ -250,6 +266,13 @@ impl Run {
                 }
             }
             Effect::Reply(ticket, outcome) => self.reply(ticket, outcome),
+            Effect::Answer(ticket, answer) => {
+                // Gateways know of a session before its browser comes back with it.
+                self.publish_doors();
+                if let Some(reply) = self.knocks.remove(&ticket) {
+                    let _ = reply.send(answer);
+                }
+            }
         }
     }
 
@@ -289,5 +312,21 @@ impl Run {
         self.world.counts.published();
         self.live.send_replace(self.control.running());
         self.mirror_leases();
+        self.publish_doors();
+    }
+
+    /// Tells gateways what is new, when there is one and there is something.
+    pub(super) fn publish_doors(&self) {
+        if self.doors.receiver_count() == 0 {
+            return;
+        }
+        let state = self.control.door();
+        self.doors.send_if_modified(|known| {
+            let is_new = **known != state;
+            if is_new {
+                *known = Arc::new(state);
+            }
+            is_new
+        });
     }
 }

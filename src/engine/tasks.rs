@@ -155,5 +155,6 @@ fn name(task: &Task) -> String {
         Task::RemoveContainer(warrant) => format!("remove container {}", warrant.seat()),
         Task::RemoveVolume(warrant) => format!("remove volume {}", warrant.seat()),
         Task::Reap(id) => format!("reap {id}"),
+        Task::Absolve(student) => format!("absolve {student}"),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::door::{Counted, Hashers};
 use super::snapshot::LastSaved;
 use crate::domain::settings::{LimitSettings, Probe};
 use crate::metrics::Counts;
@@ -47,6 +48,8 @@ pub struct World {
     pub counts: Counts,
     pub(super) last_saved: LastSaved,
     pub(super) snapshots_kept: usize,
+    pub(super) strikes: Counted,
+    pub(super) hashers: Hashers,
     pub(super) creations_in_flight: usize,
     pub(super) snapshots: Arc<Semaphore>,
     pub(super) creations: Arc<Semaphore>,
@@ -87,6 +90,8 @@ impl World {
             counts: Counts::default(),
             last_saved: LastSaved::default(),
             snapshots_kept: limits.snapshots_kept,
+            strikes: Counted::default(),
+            hashers: Hashers::start(),
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS_IN_FLIGHT)),
             creations: Arc::new(Semaphore::new(limits.creations_in_flight)),
             transfers: Arc::new(Semaphore::new(limits.archives_in_flight)),

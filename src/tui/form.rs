@@ -132,6 +132,7 @@ impl Form {
             seats: seats_of(self.seats.value()).ok()?,
             minutes: minutes_of(self.minutes.value()).ok()?,
             exam: self.exam,
+            on_demand: false,
             dry_run: false,
         })
     }

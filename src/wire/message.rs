@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::command::{Answer, Command, Excerpt, Outcome, ProgressReport, Query};
+use crate::domain::door::{DoorDelta, Knock, KnockAnswer};
 use crate::domain::fault::{Denial, Fault, Refusal};
 use crate::domain::ids::{ArchiveId, InstanceId, SeatId};
 use crate::domain::notice::Notice;
@@ -119,6 +120,13 @@ pub enum Request {
     },
     /// A copy of the ledger as raw bytes.
     Backup,
+    /// For a gateway: what its doors are answered from, whole at first and then what changes, until it leaves.
+    Doors,
+    /// A gateway asks.
+    Knock {
+        /// What.
+        knock: Knock,
+    },
     /// A shell in a seat: raw bytes both ways.
     Shell {
         /// In which seat.
@@ -173,6 +181,10 @@ pub enum Event<'a> {
     Done(Outcome),
     /// The answer to a question; nothing follows.
     Answer(Answer),
+    /// What changed at the doors. One comes every second, also when nothing did.
+    Doors(DoorDelta),
+    /// The answer to a gateway; nothing follows.
+    Knocked(KnockAnswer),
     /// A log or shell is open; raw bytes follow.
     Opened,
     /// A log or shell has come to its end; nothing follows.

@@ -1,6 +1,7 @@
 //! What supervisors ask, in few words.
 
 use labtop::domain::command::{Command, Seats};
+use labtop::domain::roster::RosterRow;
 
 use crate::rig::{id, room, seat};
 
@@ -22,6 +23,7 @@ fn open_with(name: &str, seats: Seats) -> Command {
         seats,
         minutes: None,
         exam: false,
+        on_demand: false,
         dry_run: false,
     }
 }
@@ -80,5 +82,28 @@ pub fn restart(name: &str) -> Command {
     Command::RestartSeat {
         seat: seat(name),
         container: Some(id(name)),
+    }
+}
+
+pub fn import(name: &str, students: &[&str]) -> Command {
+    let rows = students.iter().map(|student| RosterRow::of(student.parse().unwrap()));
+    Command::ImportRoster {
+        room: room(name),
+        rows: rows.collect(),
+    }
+}
+
+pub fn peek(id: &str) -> Command {
+    Command::PeekSeat {
+        seat: seat(id),
+        digest: "7".repeat(64),
+    }
+}
+
+pub fn revoke(id: &str) -> Command {
+    let seat = seat(id);
+    Command::RevokeSession {
+        room: seat.room,
+        student: seat.student,
     }
 }

@@ -2,6 +2,7 @@
 //! what somebody did.
 
 mod asks;
+mod door;
 mod draining;
 mod idle;
 mod leases;
@@ -9,6 +10,9 @@ mod named;
 mod restores;
 mod rig;
 mod roles;
+#[path = "../rows/mod.rs"]
+mod rows;
+mod rules;
 mod setbacks;
 mod snapshots;
 mod time_left;

@@ -8,7 +8,7 @@ use labtop::domain::record::Change;
 pub fn names_of(task: &Task) -> Vec<RoomName> {
     match task {
         Task::Write(changes) => changes.iter().flat_map(names_in).collect(),
-        Task::List | Task::Reap(_) => Vec::new(),
+        Task::List | Task::Reap(_) | Task::Absolve(_) => Vec::new(),
         Task::Preflight { room, .. } | Task::EnsureNetwork { room, .. } | Task::RemoveNetwork(room) => {
             vec![room.clone()]
         }
@@ -30,7 +30,13 @@ fn names_in(change: &Change) -> Vec<RoomName> {
     match change {
         Change::PutRoom(row) => vec![row.name.clone()],
         Change::AddSeats(rows) => rows.iter().map(|row| row.id.room.clone()).collect(),
-        Change::SetEngine(_) | Change::CheckArchive { .. } | Change::DropSnapshot(_) => Vec::new(),
+        Change::SetEngine(_)
+        | Change::CheckArchive { .. }
+        | Change::DropSnapshot(_)
+        | Change::SetCodes(..)
+        | Change::EndSessions(_) => Vec::new(),
+        Change::PutRoster(room, _) | Change::DropFromRoster(room, _) => vec![room.clone()],
+        Change::PutSession(session) => vec![session.seat.room.clone()],
         Change::SetMade(seats) | Change::SetWanted { seats, .. } => seats.iter().map(|id| id.room.clone()).collect(),
         Change::SetHeld(seats, _) => seats.iter().map(|id| id.room.clone()).collect(),
         Change::SetDeadlines(ends) => ends.iter().map(|(id, _)| id.room.clone()).collect(),

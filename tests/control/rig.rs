@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use labtop::domain::command::{Command, Outcome, ProgressReport, Seats};
-use labtop::domain::control::{Control, Input, Now, Rules};
+use labtop::domain::control::{Control, Input, Now};
+use labtop::domain::door::KnockAnswer;
 use labtop::domain::effect::{ArchiveOrder, Effect, Fact, OpId, Task, TicketId, Yield};
 use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
 use labtop::domain::ids::{ContainerId, RoomName, SeatId};
@@ -13,9 +14,10 @@ use labtop::domain::proof::{ArchiveClaim, Extent, Readback, Stillness, Stored, V
 use labtop::domain::record::{Change, LedgerState, RoomRecord, SeatRecord, Wanted};
 use labtop::domain::role::{Actor, Rights, Role};
 use labtop::domain::seen::{ContainerSeen, EngineInfo, EngineState, Listing, RunState, VolumeSeen};
-use labtop::domain::settings::RouteAuth;
 use labtop::domain::snapshot::Snapshot;
-use labtop::domain::template::{ACTIVITY, Egress, SeatUser, Selection, Template};
+
+use crate::rows::People;
+use crate::rules::rules;
 
 pub fn room(name: &str) -> RoomName {
     name.parse().unwrap()
@@ -55,6 +57,8 @@ pub struct Rig {
     pub refuse_archives_of: Option<SeatId>,
     pub called_off: usize,
     pub notices: Vec<String>,
+    pub answers: Vec<(TicketId, KnockAnswer)>,
+    pub people: People,
     rooms: BTreeMap<RoomName, RoomRecord>,
     seats: BTreeMap<SeatId, SeatRecord>,
     home: Option<String>,
@@ -84,6 +88,8 @@ impl Rig {
             home: None,
             starts: 0,
             tickets: 0,
+            people: People::default(),
+            answers: Vec::new(),
         }
     }
 
@@ -104,6 +110,7 @@ impl Rig {
             seats: Seats::Numbered(seats),
             minutes: None,
             exam: false,
+            on_demand: false,
             dry_run: false,
         });
         rig.settle();
@@ -119,8 +126,10 @@ impl Rig {
             rooms: self.rooms.values().cloned().collect(),
             seats: self.seats.values().cloned().collect(),
             engine: self.home.clone(),
+            ..LedgerState::default()
         };
-        let mut next = Self::restored(ledger);
+        let mut next = Self::restored(self.people.clone().into_state(ledger));
+        next.people = self.people;
         (next.now, next.world, next.rooms, next.seats) = (self.now, self.world, self.rooms, self.seats);
         next.home = self.home;
         next.engine_rises();
@@ -161,6 +170,7 @@ impl Rig {
                     self.open.push((op, task));
                 }
                 Effect::Reply(ticket, outcome) => self.replies.push((ticket, outcome)),
+                Effect::Answer(ticket, answer) => self.answers.push((ticket, answer)),
                 Effect::Tell(notice) => self.notices.push(notice.text),
                 Effect::Cancel(_) => self.called_off += 1,
                 Effect::Progress(_, report) => self.progress.push(report),
@@ -309,6 +319,9 @@ impl Rig {
     fn apply(&mut self, changes: Vec<Change>) {
         for change in changes {
             self.written.push(change.clone());
+            let Some(change) = self.people.apply(change) else {
+                continue;
+            };
             match change {
                 Change::PutRoom(row) => drop(self.rooms.insert(row.name.clone(), row)),
                 Change::AddSeats(rows) => {
@@ -344,7 +357,7 @@ impl Rig {
                     }
                 }
                 Change::SetEngine(id) => self.home = Some(id),
-                Change::AddArchive(..) | Change::CheckArchive { .. } | Change::DropSnapshot(_) | Change::Audit(_) => {}
+                _ => {}
             }
         }
     }
@@ -431,7 +444,7 @@ impl Rig {
                 self.world.volumes.retain(|v| v.seat != *warrant.seat());
                 Yield::Nothing
             }
-            Task::Preflight { .. } | Task::Snapshot(_) | Task::Reap(_) => Yield::Nothing,
+            Task::Preflight { .. } | Task::Snapshot(_) | Task::Reap(_) | Task::Absolve(_) => Yield::Nothing,
         })
     }
 }
@@ -462,38 +475,5 @@ fn claim(seat: SeatId, session: u64, epoch: u64) -> ArchiveClaim {
         content_digest: "c".into(),
         extent: Extent::default(),
         created_unix_ms: 0,
-    }
-}
-
-fn rules() -> Rules {
-    let template = Template {
-        name: "t".parse().unwrap(),
-        image: "image".into(),
-        command: Vec::new(),
-        user: SeatUser { uid: 1000, gid: 1000 },
-        port: None,
-        memory_bytes: 1,
-        millicpus: 1000,
-        pids: 10,
-        nofile: 10,
-        network: Egress::Open,
-        workspace: "/workspace".into(),
-        minutes: 180,
-        starter: None,
-        env: BTreeMap::new(),
-        cap_add: Vec::new(),
-        read_only: false,
-        runtime: None,
-        archive: Selection::default(),
-        autosave: None,
-        idle_minutes: Some(20),
-        activity: ACTIVITY.to_vec(),
-    };
-    Rules {
-        default_template: template.name.clone(),
-        templates: BTreeMap::from([(template.name.clone(), template)]),
-        auth: RouteAuth::Gateway,
-        warn_minutes: vec![15, 5],
-        accept_engine: false,
     }
 }

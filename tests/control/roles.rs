@@ -6,7 +6,7 @@ use labtop::domain::fault::RefusalCode;
 use labtop::domain::record::{AuditEntry, Change};
 use labtop::domain::role::{Member, Narrowed, Person, Rights, Role, RoleSettings};
 
-use crate::asks::{close, extend, freeze, kill, open, restart, thaw};
+use crate::asks::{close, extend, freeze, import, kill, open, peek, restart, revoke, thaw};
 use crate::rig::{Rig, refused, room, seat};
 
 /// Every command, with the least role that may ask for it, as the design says.
@@ -42,6 +42,31 @@ fn table() -> Vec<(Command, Role)> {
         (restore, Role::Admin),
         (kill("a/s01"), Role::Proctor),
         (restart("a/s01"), Role::Proctor),
+        (peek("a/s01"), Role::Proctor),
+        (import("a", &["an"]), Role::Admin),
+        (
+            Command::RemoveFromRoster {
+                room: room("a"),
+                student: "an".parse().unwrap(),
+            },
+            Role::Admin,
+        ),
+        (
+            Command::MoveStudent {
+                room: room("a"),
+                student: "an".parse().unwrap(),
+                to: room("b"),
+            },
+            Role::Admin,
+        ),
+        (
+            Command::SetCodes {
+                room: room("a"),
+                codes: Vec::new(),
+            },
+            Role::Admin,
+        ),
+        (revoke("a/s01"), Role::Proctor),
     ]
 }
 
@@ -58,7 +83,13 @@ fn is_in_the_table(command: &Command) -> bool {
         | Command::ReleaseRoom { .. }
         | Command::RestoreSeat { .. }
         | Command::KillSeat { .. }
-        | Command::RestartSeat { .. } => true,
+        | Command::RestartSeat { .. }
+        | Command::PeekSeat { .. }
+        | Command::ImportRoster { .. }
+        | Command::RemoveFromRoster { .. }
+        | Command::MoveStudent { .. }
+        | Command::SetCodes { .. }
+        | Command::RevokeSession { .. } => true,
     }
 }
 
@@ -108,6 +139,8 @@ fn every_question_needs_what_the_design_says() {
         (Query::Doctor, Role::Viewer),
         (Query::Audit { room: None, after: 0 }, Role::Viewer),
         (Query::VerifyAudit, Role::Viewer),
+        (Query::Roster { room: room("a") }, Role::Proctor),
+        (Query::Sessions { room: None }, Role::Proctor),
     ] {
         assert_eq!(query.needs(), needs, "{query:?}");
     }
@@ -206,6 +239,7 @@ fn a_list_of_students_beyond_any_room_is_refused_before_anything_is_made_of_it()
         seats: Seats::Students(students),
         minutes: None,
         exam: false,
+        on_demand: false,
         dry_run: true,
     });
     assert_eq!(refused(&out), Some(RefusalCode::Invalid));

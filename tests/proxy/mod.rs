@@ -1,5 +1,6 @@
 //! A real Traefik in the host's network, as a lab runs it, in front of one laboratory's seats; and a stand-in for the
 //! gateway that it asks. Both on ports of their own, and gone when they are dropped.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -19,6 +20,28 @@ use crate::lab::{Lab, until};
 const PORTS_TRIED: usize = 5;
 /// A proxy answers within milliseconds; a seat behind it on a loaded host within seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// A server that says whose seat it is, whatever is asked, and takes every upgrade to a WebSocket.
+pub const SERVER: &str = r#"
+cat >/tmp/answer <<END
+read -r question
+upgrade=no
+while read -r header; do
+    case \$header in
+    [Uu]pgrade:*) upgrade=yes ;;
+    [Cc]ookie:*) cookies=\$header ;;
+    ?) break ;;
+    esac
+done
+case \$upgrade in
+yes) printf 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n' ;;
+no) printf 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n' ;;
+esac
+echo "seat $LABTOP_ROOM/$LABTOP_STUDENT heard \$question"
+echo "with \$cookies"
+END
+exec nc -ll -p 8080 -e /bin/sh /tmp/answer
+"#;
 
 /// One proxy.
 pub struct Traefik {
@@ -77,6 +100,11 @@ impl Traefik {
             return Some(false);
         }
         TcpStream::connect(self.address()).is_ok().then_some(true)
+    }
+
+    /// Where browsers reach it.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     fn address(&self) -> SocketAddr {

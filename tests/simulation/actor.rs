@@ -122,6 +122,7 @@ impl World {
             seats,
             minutes: (self.rng.chance(20) || self.short_leases && self.rng.chance(60)).then_some(1),
             exam: false,
+            on_demand: false,
             dry_run: self.rng.chance(3),
         }
     }

@@ -126,7 +126,13 @@ impl Oracle {
             | Command::HoldRoom { .. }
             | Command::ReleaseRoom { .. }
             | Command::CloseRoom { .. }
-            | Command::ExtendRoom { .. } => {}
+            | Command::ExtendRoom { .. }
+            | Command::PeekSeat { .. }
+            | Command::ImportRoster { .. }
+            | Command::RemoveFromRoster { .. }
+            | Command::MoveStudent { .. }
+            | Command::SetCodes { .. }
+            | Command::RevokeSession { .. } => {}
         }
     }
 
@@ -150,7 +156,7 @@ impl World {
                     self.violated(format!("progress of {ticket:?}, which nobody waits for"));
                 }
             }
-            Effect::Cancel(_) | Effect::Tell(_) => {}
+            Effect::Cancel(_) | Effect::Tell(_) | Effect::Answer(..) => {}
         }
     }
 

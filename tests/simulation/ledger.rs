@@ -9,6 +9,8 @@ use labtop::domain::ids::{RoomName, SeatId};
 use labtop::domain::proof::ArchiveClaim;
 use labtop::domain::record::{AuditEntry, Change, LedgerState, RoomRecord, SeatRecord};
 
+use crate::rows::People;
+
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub rooms: BTreeMap<RoomName, RoomRecord>,
@@ -16,19 +18,25 @@ pub struct Ledger {
     pub archives: Vec<ArchiveClaim>,
     pub audit: Vec<AuditEntry>,
     pub engine: Option<String>,
+    pub people: People,
     pub line: VecDeque<(OpId, Vec<Change>)>,
 }
 
 impl Ledger {
     pub fn state(&self) -> LedgerState {
-        LedgerState {
+        let state = LedgerState {
             rooms: self.rooms.values().cloned().collect(),
             seats: self.seats.values().cloned().collect(),
             engine: self.engine.clone(),
-        }
+            ..LedgerState::default()
+        };
+        self.people.clone().into_state(state)
     }
 
     pub fn apply(&mut self, change: Change) {
+        let Some(change) = self.people.apply(change) else {
+            return;
+        };
         match change {
             Change::PutRoom(room) => {
                 self.rooms.insert(room.name.clone(), room);
@@ -65,7 +73,6 @@ impl Ledger {
                     row.closing = closing;
                 }
             }
-            Change::CheckArchive { .. } | Change::DropSnapshot(_) => {}
             Change::AddArchive(claim, _) => {
                 self.archives.retain(|a| a.id != claim.id);
                 self.archives.push(claim);
@@ -82,6 +89,7 @@ impl Ledger {
                 }
             }
             Change::SetEngine(id) => self.engine = Some(id),
+            _ => {}
         }
     }
 

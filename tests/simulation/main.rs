@@ -10,6 +10,8 @@ mod invariants;
 mod leases;
 mod ledger;
 mod rng;
+#[path = "../rows/mod.rs"]
+mod rows;
 mod run;
 mod store;
 mod tasks;

@@ -204,6 +204,7 @@ fn rules() -> Rules {
         autosave: None,
         idle_minutes: None,
         activity: Vec::new(),
+        door: labtop::domain::door::DoorPolicy::default(),
     };
     Rules {
         default_template: template.name.clone(),

@@ -73,7 +73,7 @@ impl World {
             return Some(Err(Fault::new(FaultCode::EngineUnreachable, "connection refused")));
         }
         match job.task.clone() {
-            Task::Write(_) => Some(Ok(Yield::Nothing)),
+            Task::Write(_) | Task::Absolve(_) => Some(Ok(Yield::Nothing)),
             Task::List => self.list(job),
             Task::Preflight { .. } => Some(self.whim("the image cannot be inspected").map(|()| Yield::Nothing)),
             Task::EnsureNetwork { room, .. } => Some(self.call(Deed::MakeNetwork(room)).map(|()| Yield::Nothing)),

@@ -296,7 +296,7 @@ impl World {
                     job.cancelled = true;
                 }
             }
-            Effect::Reply(..) | Effect::Progress(..) | Effect::Tell(_) => {}
+            Effect::Reply(..) | Effect::Answer(..) | Effect::Progress(..) | Effect::Tell(_) => {}
         }
     }
 

@@ -42,6 +42,7 @@ pub fn options(host: &str, tls: Option<TlsSettings>) -> Options {
         routing: RoutingSettings {
             probe: Probe::Direct,
             auth: RouteAuth::Gateway,
+            strip_prefix: false,
             gateway_url: "http://127.0.0.1:8091/".into(),
         },
     }
@@ -139,6 +140,7 @@ impl Lab {
             autosave: None,
             idle_minutes: None,
             activity: Vec::new(),
+            door: labtop::domain::door::DoorPolicy::default(),
         }
     }
 

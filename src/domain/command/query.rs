@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::fault::{Fault, Refusal};
-use crate::domain::ids::{ArchiveId, RoomName, SeatId, StudentId};
+use crate::domain::ids::{ArchiveId, RoomName, SeatId, SessionId, StudentId};
 use crate::domain::proof::VerifyMode;
 use crate::domain::role::Role;
+use crate::domain::roster::RosterLine;
 
 /// A question that changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,16 @@ pub enum Query {
     },
     /// Whether the audit trail is as it was written.
     VerifyAudit,
+    /// Who may sit in a room.
+    Roster {
+        /// Which.
+        room: RoomName,
+    },
+    /// The sessions of students, of one room or all.
+    Sessions {
+        /// Only this room's.
+        room: Option<RoomName>,
+    },
 }
 
 impl Query {
@@ -44,7 +55,7 @@ impl Query {
     #[must_use]
     pub fn needs(&self) -> Role {
         match self {
-            Self::VerifyArchive { .. } => Role::Proctor,
+            Self::VerifyArchive { .. } | Self::Roster { .. } | Self::Sessions { .. } => Role::Proctor,
             Self::Archives { .. } | Self::Top { .. } | Self::Doctor | Self::Audit { .. } | Self::VerifyAudit => {
                 Role::Viewer
             }
@@ -55,7 +66,8 @@ impl Query {
     #[must_use]
     pub fn room(&self) -> Option<&RoomName> {
         match self {
-            Self::Archives { room } | Self::Audit { room, .. } => room.as_ref(),
+            Self::Archives { room } | Self::Audit { room, .. } | Self::Sessions { room } => room.as_ref(),
+            Self::Roster { room } => Some(room),
             Self::Top { seat } => Some(&seat.room),
             Self::VerifyArchive { .. } | Self::Doctor | Self::VerifyAudit => None,
         }
@@ -70,6 +82,8 @@ impl Query {
             Self::VerifyArchive { .. } => "archive verify",
             Self::Doctor => "doctor",
             Self::Audit { .. } | Self::VerifyAudit => "audit",
+            Self::Roster { .. } => "roster ls",
+            Self::Sessions { .. } => "sessions ls",
         }
     }
 }
@@ -161,6 +175,16 @@ pub enum Answer {
         /// What was found.
         chain: AuditChain,
     },
+    /// A roster, by student.
+    Roster {
+        /// One line each.
+        lines: Vec<RosterLine>,
+    },
+    /// Sessions, by seat.
+    Sessions {
+        /// One row each.
+        rows: Vec<SessionRow>,
+    },
     /// What was checked.
     Doctor {
         /// One line a check.
@@ -176,6 +200,25 @@ pub enum Answer {
         /// Why.
         fault: Fault,
     },
+}
+
+/// One session, as `sessions ls` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Its id, which opens nothing.
+    pub id: SessionId,
+    /// The seat's room.
+    pub room: RoomName,
+    /// The seat's student.
+    pub student: StudentId,
+    /// When it began, RFC 3339 in UTC.
+    pub began: String,
+    /// Seconds until it ends at the latest.
+    pub seconds_left: u64,
+    /// The network address that it began at.
+    pub address: String,
+    /// The supervisor who looks in; none for the student.
+    pub onlooker: Option<String>,
 }
 
 /// What an archive was taken of.

@@ -5,7 +5,8 @@ use super::drain::stopping;
 use super::facts::exit_fault;
 use super::state::{Accepted, Doing, Seat};
 use crate::domain::command::Outcome;
-use crate::domain::effect::{OpId, Task, Yield};
+use crate::domain::door::KnockAnswer;
+use crate::domain::effect::{Effect, OpId, Task, Yield};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{RoomName, SeatId};
 use crate::domain::notice::Notice;
@@ -50,7 +51,13 @@ impl Control {
             Doing::End(id) => self.seat_ended(&id, result),
             Doing::Network(room, made) => self.network_done(&room, made, result),
             Doing::EndRoom(room) => self.room_ended(&room, result),
-            Doing::Reap => {}
+            Doing::Admit(admission) => match result {
+                Ok(_) => self.admitted(*admission),
+                Err(fault) => self
+                    .out
+                    .push(Effect::Answer(admission.ticket, KnockAnswer::from(fault))),
+            },
+            Doing::Reap | Doing::Absolve => {}
         }
     }
 
@@ -233,10 +240,8 @@ impl Control {
     fn seat_ended(&mut self, id: &SeatId, result: Result<Yield, Fault>) {
         match result {
             Ok(_) => {
-                if let Some(seat) = self.seats.remove(id)
-                    && is_lost(&seat)
-                {
-                    self.lost.entry(id.room.clone()).or_default().push(id.clone());
+                if let Some(seat) = self.seats.remove(id) {
+                    self.seat_is_gone(&seat);
                 }
             }
             Err(fault) => {
@@ -246,6 +251,17 @@ impl Control {
                     seat.failed(Step::End, fault, now_ms);
                 }
             }
+        }
+    }
+
+    /// Whose work is collected gets no new seat by signing in again.
+    fn seat_is_gone(&mut self, seat: &Seat) {
+        let id = &seat.record.id;
+        if is_lost(seat) {
+            self.lost.entry(id.room.clone()).or_default().push(id.clone());
+        }
+        if seat.record.closing.archive.is_some() {
+            self.door.collected.insert(id.clone());
         }
     }
 

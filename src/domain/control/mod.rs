@@ -7,6 +7,7 @@
 mod accept;
 mod clock;
 mod done;
+mod door;
 mod drain;
 mod facts;
 mod identity;
@@ -23,6 +24,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::Command;
+use super::door::DoorWish;
 use super::effect::{Effect, Fact, OpId, Task, TicketId};
 use super::fault::Fault;
 use super::ids::{RoomName, SeatId, TemplateName};
@@ -33,6 +35,7 @@ use super::seen::{EngineState, HostFigures, LeaseStoreState};
 use super::settings::RouteAuth;
 use super::template::Template;
 use accept::Asked;
+use door::Door;
 use state::{Doing, Room, Seat, Ticket};
 
 /// What time it is.
@@ -53,6 +56,8 @@ pub enum Input {
     Visit(Actor, SeatId),
     /// Somebody types in one.
     Touch(SeatId),
+    /// A gateway asks for somebody who has proven who they are.
+    Knock(TicketId, Actor, DoorWish),
     /// The world tells something.
     Fact(Fact),
     /// Time has passed.
@@ -90,6 +95,7 @@ pub struct Control {
     asked: BTreeMap<TicketId, Asked>,
     /// The last minute in which each user was refused something, and how often.
     refusals: BTreeMap<u32, (u64, u32)>,
+    door: Door,
     engine: EngineState,
     /// The identity of the engine that the rooms are on.
     home: Option<String>,
@@ -132,6 +138,12 @@ impl Control {
     #[must_use]
     pub fn restore(rules: Rules, ledger: LedgerState) -> Self {
         let next_session = ledger.rooms.iter().map(|r| r.session).max().unwrap_or(0) + 1;
+        let mut door = Door::default();
+        for (room, student, minutes) in ledger.rosters {
+            door.rosters.entry(room).or_default().insert(student, minutes);
+        }
+        door.sessions = ledger.sessions.into_iter().map(|one| (one.id.clone(), one)).collect();
+        door.collected = ledger.collected.into_iter().collect();
         let (ended, open): (Vec<_>, Vec<_>) = ledger.rooms.into_iter().partition(|room| room.ended);
         let mut rooms: BTreeMap<_, _> = open.into_iter().map(|r| (r.name.clone(), Room::new(r))).collect();
         let mut seats = BTreeMap::new();
@@ -156,6 +168,7 @@ impl Control {
             tickets: BTreeMap::new(),
             asked: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            door,
             engine: EngineState::Unknown,
             home: ledger.engine,
             strange: None,
@@ -197,13 +210,16 @@ impl Control {
             Input::Command(ticket, actor, command) => self.accept(ticket, &actor, command),
             Input::Visit(actor, seat) => self.visit(&actor, &seat),
             Input::Touch(seat) => self.touched(&seat),
+            Input::Knock(ticket, actor, wish) => self.knock(ticket, &actor, wish),
             Input::Fact(fact) => self.learn(fact),
             Input::Tick => {
                 self.ticked_ms = now.mono_ms;
                 // One that ends now is ended by the agent's next life, which warns first.
                 if !self.draining {
                     self.watch_leases();
+                    self.close_deserted();
                 }
+                self.watch_sessions();
                 self.watch_closings();
             }
             Input::Drain => self.drain(),

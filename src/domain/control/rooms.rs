@@ -34,7 +34,7 @@ impl Control {
                 };
                 (task, Doing::Network(name.clone(), true))
             }
-            RoomWanted::Closed if self.has_seats(name) => return,
+            RoomWanted::Closed if self.has_seats(name) || self.is_being_filled(name) => return,
             RoomWanted::Closed if !room.network && !room.looked => return self.look_again(room.stamp),
             RoomWanted::Closed if room.network => {
                 (Task::RemoveNetwork(name.clone()), Doing::Network(name.clone(), false))
@@ -134,6 +134,7 @@ impl Control {
             Ok(_) => {
                 if let Some(room) = self.rooms.remove(name) {
                     self.ended.insert(name.clone(), room.record.session);
+                    self.door.collected.retain(|seat| seat.room != *name);
                 }
                 self.tell(self.farewell(name).about(name));
             }

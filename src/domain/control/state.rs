@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
+use super::door::Admission;
 use super::idle::Quiet;
 use super::snapshots::Saving;
 use crate::domain::command::{Command, ProgressReport};
+use crate::domain::door::SessionRecord;
 use crate::domain::effect::{OpId, TicketId};
 use crate::domain::fault::Fault;
-use crate::domain::ids::{RoomName, SeatId};
+use crate::domain::ids::{RoomName, SeatId, StudentId};
 use crate::domain::plan::{Step, View};
 use crate::domain::policy::{HISTORY_SAMPLES, retry_delay_ms};
 use crate::domain::proof::{ArchiveClaim, Stillness, VerifiedArchive};
@@ -42,6 +44,10 @@ pub(super) enum Doing {
     EndRoom(RoomName),
     /// Removal of something that nobody wants.
     Reap,
+    /// A session, and the seat that is made for it, being written.
+    Admit(Box<Admission>),
+    /// The forgetting of somebody's wrong codes.
+    Absolve,
 }
 
 impl Doing {
@@ -55,7 +61,7 @@ impl Doing {
         match self {
             Self::Preflight(opening) => Some(&opening.room),
             Self::Accept(_, accepted) => match accepted.as_ref() {
-                Accepted::Open(room, _) => Some(room),
+                Accepted::Open(room, ..) => Some(room),
                 _ => None,
             },
             _ => None,
@@ -66,10 +72,19 @@ impl Doing {
     pub fn new_seats(&self) -> &[SeatRecord] {
         match self {
             Self::Accept(_, accepted) => match accepted.as_ref() {
-                Accepted::Open(_, seats) => seats,
+                Accepted::Open(_, seats, _) => seats,
                 _ => &[],
             },
+            Self::Admit(admission) => &admission.seat,
             _ => &[],
+        }
+    }
+
+    /// The session that it begins.
+    pub fn admits(&self) -> Option<&SessionRecord> {
+        match self {
+            Self::Admit(admission) => Some(&admission.session),
+            _ => None,
         }
     }
 
@@ -94,8 +109,9 @@ impl Doing {
     pub fn shift(&mut self, by_ms: i64) {
         match self {
             Self::Preflight(opening) => shift_all(&mut opening.seats, by_ms),
+            Self::Admit(admission) => shift_all(&mut admission.seat, by_ms),
             Self::Accept(_, accepted) => match accepted.as_mut() {
-                Accepted::Open(_, seats) => shift_all(seats, by_ms),
+                Accepted::Open(_, seats, _) => shift_all(seats, by_ms),
                 Accepted::Deadlines(ends, _) => {
                     for (_, end) in ends {
                         *end = end.saturating_add_signed(by_ms);
@@ -133,7 +149,8 @@ pub(super) struct Opening {
 /// What a command does once it is written.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    Open(RoomRecord, Vec<SeatRecord>),
+    /// The room, its new seats, and who is put on its roster.
+    Open(RoomRecord, Vec<SeatRecord>, Vec<StudentId>),
     Close {
         room: RoomName,
         discard_by: Option<String>,
@@ -145,13 +162,27 @@ pub(super) enum Accepted {
     Run(Vec<SeatId>, u64, String),
     Restart(SeatId, u64),
     Snapshot(Vec<SeatId>),
+    Roster(RosterChange),
+}
+
+/// A change of rosters or codes.
+#[derive(Debug, Default)]
+pub(super) struct RosterChange {
+    /// Who is put on which roster, and for how many minutes.
+    pub put: Vec<(RoomName, StudentId, Option<u32>)>,
+    /// Who is taken off which.
+    pub drop: Vec<(RoomName, StudentId)>,
+    /// Seats whose sessions are over.
+    pub over: Vec<SeatId>,
+    /// What to say.
+    pub text: String,
 }
 
 impl Accepted {
     /// Whether it changes what this seat should be.
     pub fn concerns(&self, id: &SeatId) -> bool {
         match self {
-            Self::Open(..) | Self::Deadlines(..) | Self::Held(..) | Self::Snapshot(_) => false,
+            Self::Open(..) | Self::Deadlines(..) | Self::Held(..) | Self::Snapshot(_) | Self::Roster(_) => false,
             Self::Close { room, .. } => id.room == *room,
             Self::Run(seats, ..) => seats.contains(id),
             Self::Restart(seat, _) => seat == id,

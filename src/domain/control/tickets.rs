@@ -86,7 +86,13 @@ impl Control {
             RouteAuth::Gateway => "",
             RouteAuth::None => "; its routes let everybody in who reaches the proxy ([routing] auth = \"none\")",
         };
-        let done = format!("Room {name} is open: {} ready{door}", seats(tally.done));
+        let there = if room.record.on_demand && tally.total == 0 {
+            let waiting = self.door.rosters.get(name).map_or(0, std::collections::BTreeMap::len);
+            format!("a seat is made for each of {} who comes", students(waiting))
+        } else {
+            format!("{} ready", seats(tally.done))
+        };
+        let done = format!("Room {name} is open: {there}{door}");
         tally.verdict(done)
     }
 
@@ -266,6 +272,14 @@ pub(super) fn seats(count: usize) -> String {
     match count {
         1 => "1 seat".into(),
         count => format!("{count} seats"),
+    }
+}
+
+/// So many students, in words.
+pub(super) fn students(count: usize) -> String {
+    match count {
+        1 => "1 student".into(),
+        count => format!("{count} students"),
     }
 }
 

@@ -153,7 +153,7 @@ fn room_phase(room: &Room, seats: &[SeatView]) -> RoomPhase {
 }
 
 /// The one word for a seat. A fault shows until the step that failed succeeds.
-fn phase(seat: &Seat) -> Phase {
+pub(super) fn phase(seat: &Seat) -> Phase {
     if seat.fault.is_some() {
         return Phase::Failed;
     }

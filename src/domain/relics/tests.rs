@@ -11,6 +11,7 @@ fn template(name: &str, network: Egress) -> Template {
         autosave: None,
         idle_minutes: None,
         activity: Vec::new(),
+        door: crate::domain::door::DoorPolicy::default(),
         name: name.parse().unwrap(),
         image: "image".into(),
         command: Vec::new(),

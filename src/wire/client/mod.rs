@@ -3,6 +3,7 @@
 //! Knows: frames and the words of the wire. Must not know: who uses it (a board, a verb), or how an agent is started.
 
 mod calls;
+mod doors;
 mod error;
 mod shell;
 mod watch;
@@ -16,6 +17,7 @@ use super::stream::Connection;
 
 pub use super::message::Welcome;
 pub use calls::{Logs, RunEvent, Running};
+pub use doors::Doors;
 pub use error::{CallError, ConnectError};
 pub use shell::{ShellReader, ShellWriter};
 pub use watch::{Watch, WatchEvent};

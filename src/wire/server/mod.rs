@@ -3,6 +3,7 @@
 //! Knows: the engine's handle, frames, bounds. Must not know: Docker, the ledger, how anything is decided. A slow or
 //! dead client costs a task and a bounded buffer, never the engine's time.
 
+mod doors;
 mod listen;
 mod origin;
 mod peer;

@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::{requests, shell, watch};
+use super::{doors, requests, shell, watch};
 use crate::domain::ids::InstanceId;
 use crate::domain::role::Actor;
 use crate::engine::handle::Handle;
@@ -43,6 +43,8 @@ where
         Request::Ask { query } => requests::ask(connection, actor, query, host).await,
         Request::Logs { seat, tail, follow } => requests::logs(connection, actor, (seat, tail, follow), host).await,
         Request::Fetch { id, excerpt } => requests::fetch(connection, actor, id, excerpt, host).await,
+        Request::Doors => doors::doors(connection, &actor, host).await,
+        Request::Knock { knock } => doors::knock(connection, actor, knock, host).await,
         Request::Backup => requests::backup(connection, actor, host).await,
         Request::Shell { seat, cols, rows } => shell::shell(connection, actor, seat, (cols, rows), host).await,
     }

@@ -128,6 +128,7 @@ mod tests {
             autosave: None,
             idle_minutes: None,
             activity: Vec::new(),
+            door: crate::domain::door::DoorPolicy::default(),
         }
     }
 

@@ -173,13 +173,28 @@ impl Docker {
                 port.to_string(),
             ),
         ];
+        let mut middlewares = Vec::new();
         if routing.auth == RouteAuth::Gateway {
             let gateway = routing.gateway_url.trim_end_matches('/');
-            labels.push((format!("{router}.middlewares"), format!("{name}-auth")));
+            middlewares.push(format!("{name}-auth"));
             labels.push((
                 format!("traefik.http.middlewares.{name}-auth.forwardauth.address"),
                 format!("{gateway}/auth/verify/{name}"),
             ));
+            // The gateway's answer takes the place of the visitor's cookies: a seat's program never sees a session.
+            labels.push((
+                format!("traefik.http.middlewares.{name}-auth.forwardauth.authresponseheaders"),
+                "Cookie".into(),
+            ));
+        }
+        if routing.strip_prefix {
+            // After the door, which judges by the whole path.
+            middlewares.push(format!("{name}-strip"));
+            let prefixes = format!("traefik.http.middlewares.{name}-strip.stripprefix.prefixes");
+            labels.push((prefixes, route.clone()));
+        }
+        if !middlewares.is_empty() {
+            labels.push((format!("{router}.middlewares"), middlewares.join(",")));
         }
         labels
     }

@@ -38,6 +38,15 @@ pub struct Lease {
     pub left_ms: Option<u64>,
 }
 
+/// Wrong codes of somebody, or from somewhere, within a while.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Strikes {
+    /// How many.
+    pub count: u32,
+    /// For how long they count still, milliseconds.
+    pub left_ms: u64,
+}
+
 /// What time it is, Unix milliseconds.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -136,6 +145,39 @@ impl Leases {
         match self {
             Self::Embedded(_) => Ok(None),
             Self::Redis(store) => store.permit(pool, holder, limit, ttl).await.map(Some),
+        }
+    }
+
+    /// Counts one strike more against a name. The while begins with the first.
+    ///
+    /// # Errors
+    /// [`FaultCode::Leases`](crate::domain::fault::FaultCode::Leases) when the store does not answer: it may have happened.
+    pub async fn strike(&self, name: &str, window: Duration) -> Result<Strikes, Fault> {
+        match self {
+            Self::Embedded(store) => store.ledger.strike(name.to_owned(), window, (store.clock)()).await,
+            Self::Redis(store) => store.strike(name, window).await,
+        }
+    }
+
+    /// The strikes against a name.
+    ///
+    /// # Errors
+    /// [`FaultCode::Leases`](crate::domain::fault::FaultCode::Leases) when the store does not answer.
+    pub async fn strikes(&self, name: &str) -> Result<Strikes, Fault> {
+        match self {
+            Self::Embedded(store) => store.ledger.strikes(name.to_owned(), (store.clock)()).await,
+            Self::Redis(store) => store.strikes(name).await,
+        }
+    }
+
+    /// Forgets the strikes against a name.
+    ///
+    /// # Errors
+    /// [`FaultCode::Leases`](crate::domain::fault::FaultCode::Leases) when the store does not answer.
+    pub async fn absolve(&self, name: &str) -> Result<(), Fault> {
+        match self {
+            Self::Embedded(store) => store.ledger.absolve(name.to_owned(), (store.clock)()).await.map(drop),
+            Self::Redis(store) => store.absolve(name).await,
         }
     }
 

@@ -10,7 +10,7 @@ use redis::{
 };
 use tokio::sync::Notify;
 
-use super::{Lease, Wish};
+use super::{Lease, Strikes, Wish};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::InstanceId;
 use crate::domain::settings::RedisSettings;
@@ -56,6 +56,12 @@ if redis.call('ZSCORE', KEYS[1], ARGV[1]) or redis.call('ZCARD', KEYS[1]) < tonu
     return 1
 end
 return 0";
+
+/// Counts a strike: key; milliseconds. The count, and how long it counts.
+const STRIKE: &str = "
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return {count, redis.call('PTTL', KEYS[1])}";
 
 /// One instance's part of a server.
 #[derive(Clone)]
@@ -260,6 +266,31 @@ impl Redis {
         Ok(has)
     }
 
+    fn struck(&self, name: &str) -> String {
+        format!("{}strikes:{}:{name}", self.prefix, self.instance)
+    }
+
+    pub(super) async fn strike(&self, name: &str, window: Duration) -> Result<Strikes, Fault> {
+        let mut questions = pipe();
+        let script = questions.cmd("EVAL").arg(STRIKE).arg(1).arg(self.struck(name));
+        script.arg(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
+        let ((count, left_ms),): ((u32, i64),) = self.ask(&questions).await?;
+        Ok(strikes(count, left_ms))
+    }
+
+    pub(super) async fn strikes(&self, name: &str) -> Result<Strikes, Fault> {
+        let mut questions = pipe();
+        questions.get(self.struck(name)).pttl(self.struck(name));
+        let (count, left_ms): (Option<u32>, i64) = self.ask(&questions).await?;
+        Ok(strikes(count.unwrap_or(0), left_ms))
+    }
+
+    pub(super) async fn absolve(&self, name: &str) -> Result<(), Fault> {
+        let mut questions = pipe();
+        questions.del(self.struck(name)).ignore();
+        self.ask(&questions).await
+    }
+
     pub(super) async fn give_back(&self, pool: &str, holder: &str) -> Result<(), Fault> {
         let mut questions = pipe();
         questions.zrem(self.pool(pool), holder);
@@ -285,6 +316,11 @@ async fn ask_for_hints(connection: &mut ConnectionManager) -> Result<(), RedisEr
         .arg(flags)
         .query_async(connection)
         .await
+}
+
+/// A key that is not there, or went between two questions, counts nothing.
+fn strikes(count: u32, left_ms: i64) -> Strikes {
+    u64::try_from(left_ms).map_or_else(|_| Strikes::default(), |left_ms| Strikes { count, left_ms })
 }
 
 /// What Redis says of the time to live of a key that is not there.

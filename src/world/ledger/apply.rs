@@ -3,8 +3,8 @@
 use rusqlite::{Connection, ToSql, params};
 use serde::Serialize;
 
-use super::chain;
 use super::rows::{room_wanted, seat_wanted, verify_mode};
+use super::{chain, people};
 use crate::domain::ids::{ArchiveId, SeatId};
 use crate::domain::proof::{ArchiveClaim, SNAPSHOT_EPOCH, VerifyMode};
 use crate::domain::record::{Change, Closing, RoomRecord, SeatRecord, Wanted};
@@ -35,16 +35,23 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::EndSeat(seat) => end_seat(db, seat),
         Change::Audit(entry) => chain::add(db, entry),
         Change::SetEngine(id) => run(db, "UPDATE meta SET engine = ?1", params![id]),
+        Change::PutRoster(room, rows) => rows.iter().try_for_each(|row| people::put(db, room, row)),
+        Change::DropFromRoster(room, student) => people::drop_from(db, room, student),
+        Change::SetCodes(codes, unix_ms) => codes
+            .iter()
+            .try_for_each(|(student, hash)| people::set_code(db, student, hash, *unix_ms)),
+        Change::PutSession(session) => people::put_session(db, session),
+        Change::EndSessions(ids) => ids.iter().try_for_each(|id| people::end_session(db, id)),
     }
 }
 
 fn put_room(db: &Connection, room: &RoomRecord) -> rusqlite::Result<()> {
     run(
         db,
-        "INSERT INTO rooms (name, session, template, exam, wanted, ended, opened_unix_ms, opened_by)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO rooms (name, session, template, exam, wanted, ended, opened_unix_ms, opened_by, minutes, on_demand)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (name) DO UPDATE SET session = ?2, template = ?3, exam = ?4, wanted = ?5, ended = ?6,
-             opened_unix_ms = ?7, opened_by = ?8",
+             opened_unix_ms = ?7, opened_by = ?8, minutes = ?9, on_demand = ?10",
         params![
             room.name.as_str(),
             number(room.session)?,
@@ -54,6 +61,8 @@ fn put_room(db: &Connection, room: &RoomRecord) -> rusqlite::Result<()> {
             room.ended,
             number(room.opened_unix_ms)?,
             room.opened_by,
+            room.minutes,
+            room.on_demand,
         ],
     )
 }
@@ -192,7 +201,7 @@ fn end_seat(db: &Connection, seat: &SeatId) -> rusqlite::Result<()> {
     )
 }
 
-fn run(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result<()> {
+pub(super) fn run(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }

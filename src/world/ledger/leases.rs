@@ -2,6 +2,8 @@
 //!
 //! Knows: names, tokens, ends. Must not know: whose they are, or what time it is.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
@@ -9,7 +11,7 @@ use super::apply::number;
 use super::writer::Pending;
 use super::{Ledger, trouble};
 use crate::domain::fault::Fault;
-use crate::world::leases::{Lease, Wish};
+use crate::world::leases::{Lease, Strikes, Wish};
 
 /// Something done to names; answered for each, in order.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(super) enum Deed {
     Claim(Vec<Wish>),
     Extend(Vec<Wish>),
     Release(Vec<(String, String)>),
+    Strike(String, Duration),
+    Absolve(String),
 }
 
 impl Ledger {
@@ -52,6 +56,31 @@ impl Ledger {
         self.read(move |db| list(db, unix_ms)).await
     }
 
+    /// Counts one strike more against a name.
+    ///
+    /// # Errors
+    /// As [`Ledger::claim_leases`].
+    pub async fn strike(&self, name: String, window: Duration, unix_ms: u64) -> Result<Strikes, Fault> {
+        self.lease(Deed::Strike(name.clone(), window), unix_ms).await?;
+        self.strikes(name, unix_ms).await
+    }
+
+    /// The strikes against a name at that moment.
+    ///
+    /// # Errors
+    /// [`FaultCode::Ledger`](crate::domain::fault::FaultCode::Ledger) when the file cannot be read.
+    pub async fn strikes(&self, name: String, unix_ms: u64) -> Result<Strikes, Fault> {
+        self.read(move |db| strikes(db, &name, unix_ms)).await
+    }
+
+    /// Forgets the strikes against a name.
+    ///
+    /// # Errors
+    /// As [`Ledger::claim_leases`].
+    pub async fn absolve(&self, name: String, unix_ms: u64) -> Result<Vec<bool>, Fault> {
+        self.lease(Deed::Absolve(name), unix_ms).await
+    }
+
     async fn lease(&self, deed: Deed, unix_ms: u64) -> Result<Vec<bool>, Fault> {
         let (reply, done) = oneshot::channel();
         let _ = self.queue.send(Pending::Lease { deed, unix_ms, reply }).await;
@@ -63,7 +92,9 @@ impl Ledger {
 pub(super) fn perform(db: &mut Connection, deed: &Deed, unix_ms: u64) -> rusqlite::Result<Vec<bool>> {
     let now = number(unix_ms)?;
     let tx = db.transaction()?;
-    tx.execute("DELETE FROM leases WHERE ends_unix_ms <= ?1", [now])?;
+    for table in ["leases", "strikes"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE ends_unix_ms <= ?1"), [now])?;
+    }
     let done: rusqlite::Result<Vec<bool>> = match deed {
         Deed::Claim(wishes) => wishes.iter().map(|wish| claim(&tx, wish, unix_ms)).collect(),
         Deed::Extend(wishes) => wishes.iter().map(|wish| extend(&tx, wish, unix_ms)).collect(),
@@ -71,10 +102,43 @@ pub(super) fn perform(db: &mut Connection, deed: &Deed, unix_ms: u64) -> rusqlit
             .iter()
             .map(|(name, token)| release(&tx, name, token, now))
             .collect(),
+        Deed::Strike(name, window) => strike(&tx, name, *window, unix_ms).map(|()| vec![true]),
+        Deed::Absolve(name) => {
+            let sql = "DELETE FROM strikes WHERE name = ?1";
+            tx.execute(sql, [name]).map(|gone| vec![gone == 1])
+        }
     };
     let done = done?;
     tx.commit()?;
     Ok(done)
+}
+
+/// The while begins with the first strike; those of an earlier one are gone already.
+fn strike(db: &Connection, name: &str, window: Duration, unix_ms: u64) -> rusqlite::Result<()> {
+    let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+    db.execute(
+        "INSERT INTO strikes (name, count, ends_unix_ms) VALUES (?1, 1, ?2)
+         ON CONFLICT (name) DO UPDATE SET count = count + 1",
+        params![name, number(unix_ms.saturating_add(window_ms))?],
+    )?;
+    Ok(())
+}
+
+fn strikes(db: &Connection, name: &str, unix_ms: u64) -> rusqlite::Result<Strikes> {
+    let now = number(unix_ms)?;
+    let row = |row: &rusqlite::Row<'_>| {
+        let ends: i64 = row.get(1)?;
+        Ok(Strikes {
+            count: row.get(0)?,
+            left_ms: u64::try_from(ends - now).unwrap_or(0),
+        })
+    };
+    let found = db.query_row(
+        "SELECT count, ends_unix_ms FROM strikes WHERE name = ?1 AND ends_unix_ms > ?2",
+        params![name, now],
+        row,
+    );
+    Ok(found.optional()?.unwrap_or_default())
 }
 
 fn claim(db: &Connection, wish: &Wish, unix_ms: u64) -> rusqlite::Result<bool> {

@@ -6,6 +6,7 @@ mod apply;
 mod chain;
 mod copy;
 mod leases;
+mod people;
 mod rebuild;
 mod rows;
 mod schema;

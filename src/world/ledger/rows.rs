@@ -4,8 +4,8 @@ use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
-use super::AuditRow;
 use super::apply::number;
+use super::{AuditRow, people};
 use crate::domain::command::{ArchiveKind, ArchiveRow};
 use crate::domain::ids::{ArchiveId, RoomName, SeatId};
 use crate::domain::proof::{ArchiveClaim, Extent, SNAPSHOT_EPOCH, VerifyMode};
@@ -43,6 +43,9 @@ pub(super) fn state(db: &Connection) -> rusqlite::Result<LedgerState> {
         rooms: all(db, "SELECT * FROM rooms ORDER BY name", room)?,
         seats: all(db, "SELECT * FROM seats ORDER BY room, student", seat)?,
         engine: db.query_row("SELECT engine FROM meta", [], |row| row.get(0))?,
+        rosters: all(db, "SELECT * FROM rosters ORDER BY room, student", people::seating)?,
+        sessions: all(db, "SELECT * FROM sessions ORDER BY id", people::session)?,
+        collected: all(db, people::COLLECTED, people::seat)?,
     })
 }
 
@@ -141,6 +144,8 @@ fn room(row: &Row<'_>) -> rusqlite::Result<RoomRecord> {
         ended: row.get("ended")?,
         opened_unix_ms: count(row, "opened_unix_ms")?,
         opened_by: row.get("opened_by")?,
+        minutes: row.get("minutes")?,
+        on_demand: row.get("on_demand")?,
     })
 }
 
@@ -206,12 +211,12 @@ fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     })
 }
 
-fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+pub(super) fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|error| unfit(row, column, error))
 }
 
-fn id<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
+pub(super) fn id<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
 where
     T: TryFrom<String>,
     T::Error: std::error::Error + Send + Sync + 'static,
@@ -219,9 +224,13 @@ where
     T::try_from(row.get(column)?).map_err(|error| unfit(row, column, error))
 }
 
-fn optional_id(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<ArchiveId>> {
+pub(super) fn optional_id<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+where
+    T: TryFrom<String>,
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
     let text: Option<String> = row.get(column)?;
-    let parsed = text.map(ArchiveId::try_from).transpose();
+    let parsed = text.map(T::try_from).transpose();
     parsed.map_err(|error| unfit(row, column, error))
 }
 

@@ -96,6 +96,38 @@ const MIGRATIONS: &[&str] = &[
         ends_unix_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE rooms ADD COLUMN minutes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rooms ADD COLUMN on_demand INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE students (
+        id TEXT PRIMARY KEY,
+        name TEXT,
+        email TEXT,
+        code TEXT,
+        code_unix_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE rosters (
+        room TEXT NOT NULL,
+        student TEXT NOT NULL REFERENCES students (id),
+        minutes INTEGER,
+        PRIMARY KEY (room, student)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        room TEXT NOT NULL,
+        student TEXT NOT NULL,
+        began_unix_ms INTEGER NOT NULL,
+        ends_unix_ms INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        onlooker TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX sessions_one_each ON sessions (student) WHERE onlooker IS NULL;
+    CREATE TABLE strikes (
+        name TEXT PRIMARY KEY,
+        count INTEGER NOT NULL,
+        ends_unix_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The step that begins the audit trail's chain, and locks it against changes.

@@ -5,14 +5,14 @@ use crate::domain::control::Control;
 use crate::domain::control::state::{Accepted, Goal, Room, Seat, Ticket};
 use crate::domain::effect::TicketId;
 use crate::domain::fault::Refusal;
-use crate::domain::ids::{RoomName, SeatId};
+use crate::domain::ids::{RoomName, SeatId, StudentId};
 use crate::domain::record::{RoomRecord, RoomWanted, SeatRecord, Wanted};
 
 impl Control {
     /// What was accepted is written: from now on it is wanted.
     pub(in crate::domain::control) fn take_effect(&mut self, ticket: TicketId, accepted: Accepted) {
         let goal = match accepted {
-            Accepted::Open(room, seats) => self.opened(room, seats),
+            Accepted::Open(room, seats, listed) => self.opened(room, seats, listed),
             Accepted::Close { room, discard_by } => self.closing(room, discard_by.as_deref()),
             Accepted::Deadlines(deadlines, text) => {
                 let outcome = self.extended(deadlines, text);
@@ -30,6 +30,7 @@ impl Control {
                     done,
                 }
             }
+            Accepted::Roster(change) => return self.roster_changed(ticket, change),
             Accepted::Snapshot(seats) => {
                 self.wish_snapshots(&seats);
                 Goal::Saved(seats)
@@ -61,11 +62,17 @@ impl Control {
         );
     }
 
-    fn opened(&mut self, record: RoomRecord, seats: Vec<SeatRecord>) -> Goal {
+    fn opened(&mut self, record: RoomRecord, seats: Vec<SeatRecord>, listed: Vec<StudentId>) -> Goal {
         let name = record.name.clone();
+        let roster = self.door.rosters.entry(name.clone()).or_default();
+        for student in listed {
+            roster.entry(student).or_insert(None);
+        }
+        let (minutes, on_demand) = (record.minutes, record.on_demand);
         self.ended.remove(&name);
         self.lost.remove(&name);
         let room = self.rooms.entry(name.clone()).or_insert_with(|| Room::new(record));
+        (room.record.minutes, room.record.on_demand) = (minutes, on_demand);
         room.not_before_ms = 0;
         room.closing_from = None;
         room.archived_bytes = 0;

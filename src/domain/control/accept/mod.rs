@@ -3,6 +3,7 @@
 mod force;
 mod open;
 mod restore;
+mod roster;
 mod verbs;
 
 use super::Control;
@@ -56,6 +57,19 @@ impl Control {
             Command::SnapshotRoom { room, student } => self.save_now(ticket, actor, &command, (room, student.as_ref())),
             Command::RestoreSeat { .. } => self.restore_seat(ticket, actor, command),
             Command::KillSeat { seat, container } => self.kill(ticket, actor, &command, seat, container.as_ref()),
+            Command::PeekSeat { seat, digest } => self.peek(ticket, actor, &command, (seat, digest)),
+            Command::ImportRoster { room, rows } => self.import_roster(ticket, actor, &command, (room, rows)),
+            Command::RemoveFromRoster { room, student } => {
+                self.remove_from_roster(ticket, actor, &command, (room, student))
+            }
+            Command::MoveStudent { room, student, to } => {
+                self.move_student(ticket, actor, &command, (student, room, to))
+            }
+            Command::SetCodes { room, codes } => self.set_codes(ticket, actor, &command, (room, codes)),
+            Command::RevokeSession { room, student } => {
+                let entry = self.audit(actor, &command);
+                self.revoke((ticket, actor), entry, (room, student))
+            }
             Command::RestartSeat { seat, container } => self.restart(ticket, actor, &command, seat, container.as_ref()),
         }
     }

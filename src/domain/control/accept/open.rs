@@ -14,6 +14,7 @@ use crate::domain::names::route;
 use crate::domain::policy::SEATS_PER_ROOM_MAX;
 use crate::domain::record::{Change, Closing, RoomRecord, RoomWanted, SeatRecord, Wanted};
 use crate::domain::role::Actor;
+use crate::domain::roster::RosterRow;
 use crate::domain::settings::RouteAuth;
 use crate::domain::template::{Egress, Template};
 
@@ -25,25 +26,38 @@ impl Control {
             seats,
             minutes,
             exam,
+            on_demand,
             dry_run,
         } = &command
         else {
             return Ok(());
         };
-        let record = self.room_to_open(room, template.as_ref(), *exam, actor)?;
-        let lease_ms = lease_ms(minutes.unwrap_or(record.template.minutes))?;
-        let seats = self.seats_to_open(&record, seats, lease_ms)?;
+        let mut record = self.room_to_open(room, template.as_ref(), *exam, actor)?;
+        let minutes = minutes.unwrap_or(record.lease_minutes());
+        let lease_ms = lease_ms(minutes)?;
+        let mut seats = self.seats_to_open(&record, seats, lease_ms)?;
+        // More time for some new seats of an open room is not more time for all that come later.
+        if *on_demand || !self.rooms.contains_key(room) {
+            record.minutes = minutes;
+        }
+        if *on_demand {
+            record.on_demand = true;
+            seats.clear();
+        }
         if let Some(fault) = self.engine_fault() {
             self.reply(ticket, Outcome::from(fault));
             return Ok(());
         }
         if *dry_run {
             let text = format!(
-                "Would open room {room} from template {} (image {}): {} new, for {} minutes",
+                "Would open room {room} from template {} (image {}): {}, for {minutes} minutes",
                 record.template.name,
                 record.template.image,
-                count(seats.len()),
-                lease_ms / MINUTE_MS
+                if *on_demand {
+                    "a seat for each student of the roster who comes".to_owned()
+                } else {
+                    format!("{} new", count(seats.len()))
+                },
             );
             self.reply(ticket, Outcome::done(text));
             return Ok(());
@@ -112,10 +126,12 @@ impl Control {
             ended: false,
             opened_unix_ms: self.now.unix_ms,
             opened_by: actor.name.clone(),
+            minutes: 0,
+            on_demand: false,
         })
     }
 
-    fn is_about_to_close(&self, name: &RoomName) -> bool {
+    pub(in crate::domain::control) fn is_about_to_close(&self, name: &RoomName) -> bool {
         self.ops.values().any(|doing| doing.closes(name))
     }
 
@@ -151,6 +167,7 @@ impl Control {
                 .map(StudentId::numbered)
                 .collect(),
             Seats::Students(students) => students.iter().cloned().collect(),
+            Seats::Roster => self.roster_of(&room.name)?,
         };
         if students.is_empty() {
             return Err(Refusal::invalid("A room needs at least one seat"));
@@ -161,7 +178,11 @@ impl Control {
             .map(|student| SeatId::new(room.name.clone(), student));
         let new: Vec<SeatRecord> = ids
             .filter(|id| !self.seats.contains_key(id))
-            .map(|id| self.new_seat(id, room.session, numbered, lease_ms))
+            .map(|id| {
+                let own = self.minutes_of(&id).filter(|_| !numbered);
+                let lease_ms = own.map_or(lease_ms, |minutes| u64::from(minutes) * MINUTE_MS);
+                self.new_seat(id, room.session, numbered, lease_ms)
+            })
             .collect();
         let there = self.seats.keys().filter(|id| id.room == room.name).count();
         if there + new.len() > SEATS_PER_ROOM_MAX as usize {
@@ -174,6 +195,16 @@ impl Control {
         Ok(new)
     }
 
+    fn roster_of(&self, room: &RoomName) -> Result<BTreeSet<StudentId>, Refusal> {
+        let all = self.door.rosters.get(room).filter(|all| !all.is_empty());
+        let all = all.ok_or_else(|| {
+            Refusal::not_found(format!(
+                "Room {room} has no roster: `labtop roster import {room} FILE.csv` gives it one"
+            ))
+        })?;
+        Ok(all.keys().cloned().collect())
+    }
+
     /// Whether the student has a seat in another room, or is just being given one.
     fn sits_elsewhere(&self, id: &SeatId) -> bool {
         let coming = self.ops.values().flat_map(Doing::new_seats).map(|seat| &seat.id);
@@ -183,7 +214,13 @@ impl Control {
             .any(|other| other.student == id.student && other.room != id.room)
     }
 
-    fn new_seat(&self, id: SeatId, session: u64, numbered: bool, lease_ms: u64) -> SeatRecord {
+    pub(in crate::domain::control) fn new_seat(
+        &self,
+        id: SeatId,
+        session: u64,
+        numbered: bool,
+        lease_ms: u64,
+    ) -> SeatRecord {
         SeatRecord {
             route: route(&id.room, &id.student, numbered || self.sits_elsewhere(&id)),
             id,
@@ -233,12 +270,35 @@ impl Control {
                 seat.route = route(&seat.id.room, &seat.id.student, true);
             }
         }
-        let changes = vec![
+        let mut changes = vec![
             Change::PutRoom(room.clone()),
             Change::AddSeats(seats.clone()),
             self.audit(&actor, &command),
         ];
-        self.write_accepted(ticket, changes, Accepted::Open(room, seats));
+        // Who is named for a room may sit in it: a code is all that they need to sign in.
+        let named = match &command {
+            Command::OpenRoom {
+                seats: Seats::Students(students),
+                ..
+            } => students.as_slice(),
+            Command::RestoreSeat { seat, .. } => std::slice::from_ref(&seat.student),
+            _ => &[],
+        };
+        let listed: Vec<StudentId> = self.unlisted(&room.name, named).collect();
+        if !listed.is_empty() {
+            let rows = listed.iter().cloned().map(RosterRow::of).collect();
+            changes.insert(0, Change::PutRoster(room.name.clone(), rows));
+        }
+        self.write_accepted(ticket, changes, Accepted::Open(room, seats, listed));
+    }
+}
+
+impl Control {
+    /// Those of the students who are not on the room's roster.
+    fn unlisted(&self, room: &RoomName, students: &[StudentId]) -> impl Iterator<Item = StudentId> {
+        let listed = self.door.rosters.get(room);
+        let is_new = move |student: &&StudentId| listed.is_none_or(|all| !all.contains_key(*student));
+        students.iter().filter(is_new).cloned()
     }
 }
 

@@ -25,7 +25,7 @@ impl Control {
             return Err(being_seated(seat));
         }
         let room = self.room_to_open(&seat.room, template.as_ref(), false, actor)?;
-        let lease_ms = lease_ms(minutes.unwrap_or(room.template.minutes))?;
+        let lease_ms = lease_ms(minutes.unwrap_or(room.lease_minutes()))?;
         let who = Seats::Students(vec![seat.student.clone()]);
         let mut seats = self.seats_to_open(&room, &who, lease_ms)?;
         for new in &mut seats {

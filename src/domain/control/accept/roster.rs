@@ -1,0 +1,210 @@
+//! Rosters and codes: written, and then in force.
+
+use std::collections::BTreeSet;
+
+use super::{being_closed, no_room};
+use crate::domain::command::{Command, Outcome};
+use crate::domain::control::Control;
+use crate::domain::control::door::told_of;
+use crate::domain::control::state::{Accepted, RosterChange};
+use crate::domain::door::Ended;
+use crate::domain::effect::TicketId;
+use crate::domain::fault::Refusal;
+use crate::domain::ids::{RoomName, SeatId, StudentId};
+use crate::domain::policy::{LEASE_MINUTES_MAX, SEATS_PER_ROOM_MAX};
+use crate::domain::record::{Change, Wanted};
+use crate::domain::role::Actor;
+use crate::domain::roster::{CodeHash, RosterRow};
+
+impl Control {
+    pub(super) fn import_roster(
+        &mut self,
+        ticket: TicketId,
+        actor: &Actor,
+        command: &Command,
+        (room, rows): (&RoomName, &[RosterRow]),
+    ) -> Result<(), Refusal> {
+        let new: BTreeSet<&StudentId> = rows.iter().map(|row| &row.student).collect();
+        if new.len() != rows.len() || rows.is_empty() {
+            return Err(Refusal::invalid("A roster names each student once, and at least one"));
+        }
+        let bad = |row: &&RosterRow| row.minutes.is_some_and(|m| m == 0 || m > LEASE_MINUTES_MAX);
+        if let Some(row) = rows.iter().find(bad) {
+            let text = format!("{}: minutes are from 1 to {LEASE_MINUTES_MAX}", row.student);
+            return Err(Refusal::invalid(text));
+        }
+        let there = self.door.rosters.get(room);
+        let known = there.map_or(0, |all| all.keys().filter(|student| !new.contains(student)).count());
+        if known + new.len() > SEATS_PER_ROOM_MAX as usize {
+            return Err(Refusal::invalid(format!(
+                "The roster of {room} would have {} students; a room holds at most {SEATS_PER_ROOM_MAX}",
+                known + new.len()
+            )));
+        }
+        let change = RosterChange {
+            put: rows
+                .iter()
+                .map(|row| (room.clone(), row.student.clone(), row.minutes))
+                .collect(),
+            text: format!(
+                "{}; it has {}",
+                told_of("Put on the roster:", rows.len(), room),
+                known + new.len()
+            ),
+            ..RosterChange::default()
+        };
+        let changes = vec![
+            Change::PutRoster(room.clone(), rows.to_vec()),
+            self.audit(actor, command),
+        ];
+        self.write_accepted(ticket, changes, Accepted::Roster(change));
+        Ok(())
+    }
+
+    pub(super) fn remove_from_roster(
+        &mut self,
+        ticket: TicketId,
+        actor: &Actor,
+        command: &Command,
+        (room, student): (&RoomName, &StudentId),
+    ) -> Result<(), Refusal> {
+        self.must_be_listed(room, std::iter::once(student))?;
+        let change = RosterChange {
+            drop: vec![(room.clone(), student.clone())],
+            over: vec![SeatId::new(room.clone(), student.clone())],
+            text: format!(
+                "Took {student} off the roster of {room}{}",
+                self.what_stays(room, student)
+            ),
+            ..RosterChange::default()
+        };
+        let drop = Change::DropFromRoster(room.clone(), student.clone());
+        let changes = vec![drop, self.audit(actor, command)];
+        self.write_accepted(ticket, changes, Accepted::Roster(change));
+        Ok(())
+    }
+
+    pub(super) fn move_student(
+        &mut self,
+        ticket: TicketId,
+        actor: &Actor,
+        command: &Command,
+        (student, from, to): (&StudentId, &RoomName, &RoomName),
+    ) -> Result<(), Refusal> {
+        self.must_be_listed(from, std::iter::once(student))?;
+        if from == to {
+            return Err(Refusal::invalid(format!("{student} is on the roster of {to} already")));
+        }
+        if self.is_about_to_close(to) {
+            return Err(being_closed(to));
+        }
+        let minutes = self.minutes_of(&SeatId::new(from.clone(), student.clone()));
+        let row = RosterRow {
+            minutes,
+            ..RosterRow::of(student.clone())
+        };
+        let change = RosterChange {
+            put: vec![(to.clone(), student.clone(), minutes)],
+            drop: vec![(from.clone(), student.clone())],
+            over: vec![SeatId::new(from.clone(), student.clone())],
+            text: format!(
+                "Moved {student} from the roster of {from} to that of {to}; their seat there is made when they sign \
+                 in{}",
+                self.what_stays(from, student)
+            ),
+        };
+        let changes = vec![
+            Change::DropFromRoster(from.clone(), student.clone()),
+            Change::PutRoster(to.clone(), vec![row]),
+            self.audit(actor, command),
+        ];
+        self.write_accepted(ticket, changes, Accepted::Roster(change));
+        Ok(())
+    }
+
+    pub(super) fn set_codes(
+        &mut self,
+        ticket: TicketId,
+        actor: &Actor,
+        command: &Command,
+        (room, codes): (&RoomName, &[(StudentId, CodeHash)]),
+    ) -> Result<(), Refusal> {
+        self.must_be_listed(room, codes.iter().map(|(student, _)| student))?;
+        // Whoever had the old code may be in with it.
+        let sessions = self.door.sessions.values().map(|session| &session.seat);
+        let over = sessions.filter(|seat| codes.iter().any(|(student, _)| *student == seat.student));
+        let change = RosterChange {
+            over: over.cloned().collect(),
+            text: told_of("New codes for", codes.len(), room),
+            ..RosterChange::default()
+        };
+        let set = Change::SetCodes(codes.to_vec(), self.now.unix_ms);
+        let changes = vec![set, self.audit(actor, command)];
+        self.write_accepted(ticket, changes, Accepted::Roster(change));
+        Ok(())
+    }
+
+    pub(super) fn peek(
+        &mut self,
+        ticket: TicketId,
+        actor: &Actor,
+        command: &Command,
+        (seat, digest): (&SeatId, &str),
+    ) -> Result<(), Refusal> {
+        self.target(seat, None)?;
+        self.grant_peek(actor, seat, digest.to_owned())?;
+        let entry = self.audit(actor, command);
+        self.write_fail_open(vec![entry]);
+        self.tell_who(actor, command);
+        let text = format!("A look into {seat}: leave the student's field empty at /login and type the code");
+        self.reply(ticket, Outcome::done(text));
+        Ok(())
+    }
+
+    fn must_be_listed<'s>(&self, room: &RoomName, mut who: impl Iterator<Item = &'s StudentId>) -> Result<(), Refusal> {
+        let Some(all) = self.door.rosters.get(room).filter(|all| !all.is_empty()) else {
+            if self.rooms.contains_key(room) || self.ended.contains_key(room) {
+                let text = format!("Room {room} has no roster; `labtop roster import {room} FILE.csv` gives it one");
+                return Err(Refusal::not_found(text));
+            }
+            return Err(no_room(room));
+        };
+        match who.find(|student| !all.contains_key(student)) {
+            None => Ok(()),
+            Some(stranger) => Err(Refusal::not_found(format!(
+                "{stranger} is not on the roster of {room}; `labtop roster ls {room}` lists it"
+            ))),
+        }
+    }
+
+    fn what_stays(&self, room: &RoomName, student: &StudentId) -> String {
+        let id = SeatId::new(room.clone(), student.clone());
+        let lives = self
+            .seats
+            .get(&id)
+            .is_some_and(|seat| seat.record.wanted < Wanted::Gone);
+        if lives {
+            format!("; their seat {id} stays until its lease ends or the room closes, which archives it")
+        } else {
+            String::new()
+        }
+    }
+
+    /// What was accepted is written: who is no longer on a roster, or has a new code, is signed out.
+    pub(super) fn roster_changed(&mut self, ticket: TicketId, change: RosterChange) {
+        let rosters = &mut self.door.rosters;
+        for (room, student) in &change.drop {
+            if let Some(all) = rosters.get_mut(room) {
+                all.remove(student);
+            }
+        }
+        for (room, student, minutes) in change.put {
+            rosters.entry(room).or_default().insert(student, minutes);
+        }
+        let (_, ended) = self.end_sessions(Ended::Revoked, |seat| change.over.contains(seat));
+        if let Some(ended) = ended {
+            self.write_fail_open(vec![ended]);
+        }
+        self.reply(ticket, Outcome::done(change.text));
+    }
+}

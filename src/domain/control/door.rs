@@ -1,0 +1,441 @@
+//! The students' door: who gets a session, which seat it opens, and what becomes of both.
+//!
+//! That somebody is who they say they are was proven before. One student has one session; a supervisor who looks into a
+//! seat has one of their own beside it.
+
+mod end;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::Control;
+use super::drain::stopping;
+use super::state::{Doing, Seat};
+use super::tickets::students;
+use super::view::phase;
+use crate::domain::door::{
+    DoorSeat, DoorState, DoorWish, Ended, KnockAnswer, Leaving, PEEK_CODE_MS, SESSION_MAX_MS, SecondLogin,
+    SessionRecord,
+};
+use crate::domain::effect::{Effect, Task, TicketId};
+use crate::domain::fault::Refusal;
+use crate::domain::ids::{RoomName, SeatId, SessionId, StudentId};
+use crate::domain::notice::Notice;
+use crate::domain::plan::Step;
+use crate::domain::policy::SEATS_PER_ROOM_MAX;
+use crate::domain::record::{AuditEntry, Change, RoomWanted, SeatRecord, Wanted};
+use crate::domain::role::Actor;
+
+/// How long a supervisor may look into a seat before a new code is needed.
+const LOOK_MS: u64 = 60 * 60 * 1_000;
+/// Ended sessions that are remembered, so that a browser is told why.
+const ENDED_KEPT: usize = 1_000;
+/// Codes for a look that wait to be used.
+const PEEKS_MAX: usize = 64;
+const MINUTE_MS: u64 = 60_000;
+
+/// What is remembered of the door.
+#[derive(Debug, Default)]
+pub(super) struct Door {
+    /// Who may sit where, and for how many minutes where that is said.
+    pub rosters: BTreeMap<RoomName, BTreeMap<StudentId, Option<u32>>>,
+    pub sessions: BTreeMap<SessionId, SessionRecord>,
+    ended: VecDeque<(SessionId, Ended)>,
+    /// Seats of open rooms whose work is collected: they are not made again by themselves.
+    pub collected: BTreeSet<SeatId>,
+    peeks: Vec<Peek>,
+    /// The last minute in which a session's trespass was told of.
+    trespassed: BTreeMap<SessionId, u64>,
+}
+
+/// A code with which a supervisor may look into a seat, once.
+#[derive(Debug)]
+struct Peek {
+    digest: String,
+    seat: SeatId,
+    who: String,
+    until_mono_ms: u64,
+}
+
+/// A session that is being written, and the seat that is made for it.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub ticket: TicketId,
+    pub session: SessionRecord,
+    pub seat: Vec<SeatRecord>,
+}
+
+impl Control {
+    /// A gateway asks for somebody who has proven who they are.
+    pub(super) fn knock(&mut self, ticket: TicketId, actor: &Actor, wish: DoorWish) {
+        let answered = match wish {
+            _ if self.is_draining() => Err(stopping("sign in").into()),
+            DoorWish::SignIn {
+                student,
+                room,
+                session,
+                address,
+            } => self.sign_in((ticket, actor), &student, room, (session, address)),
+            DoorWish::LookIn {
+                digest,
+                session,
+                address,
+            } => self.look_in((ticket, actor), &digest, (session, address)),
+            DoorWish::SignOut(session) => Err(self.sign_out(actor, &session)),
+            DoorWish::HandIn(session) => Err(self.hand_in(actor, &session)),
+            DoorWish::Trespass(session, seat) => {
+                self.trespass(actor, &session, &seat);
+                Err(done(""))
+            }
+        };
+        if let Err(answer) = answered {
+            self.out.push(Effect::Answer(ticket, answer));
+        }
+    }
+
+    fn sign_in(
+        &mut self,
+        (ticket, actor): (TicketId, &Actor),
+        student: &StudentId,
+        room: Option<RoomName>,
+        (id, address): (SessionId, String),
+    ) -> Result<(), KnockAnswer> {
+        let rooms = self.rooms_of(student);
+        let room = match (room, rooms.as_slice()) {
+            (Some(room), all) if all.contains(&room) => room,
+            (None, [only]) => only.clone(),
+            (Some(_), _) | (None, []) => return Err(KnockAnswer::NoRoom),
+            (None, _) => return Err(KnockAnswer::Choose { rooms }),
+        };
+        let seat = SeatId::new(room, student.clone());
+        if self.refuses_second(&seat) {
+            let text = format!(
+                "{seat}: a second sign-in from {address} was refused; `labtop sessions revoke {seat}` ends the first"
+            );
+            self.tell(Notice::warning(text).about(&seat.room));
+            return Err(KnockAnswer::Taken);
+        }
+        let session = SessionRecord {
+            id,
+            began_unix_ms: self.now.unix_ms,
+            ends_unix_ms: self.now.unix_ms + SESSION_MAX_MS,
+            address,
+            onlooker: None,
+            seat,
+        };
+        self.admit(ticket, actor, session, "sign in");
+        Ok(())
+    }
+
+    /// The rooms that a student may go into now.
+    fn rooms_of(&self, student: &StudentId) -> Vec<RoomName> {
+        let listed = |room: &RoomName| self.door.rosters.get(room).is_some_and(|all| all.contains_key(student));
+        let open = self
+            .rooms
+            .values()
+            .filter(|room| room.record.wanted == RoomWanted::Open);
+        let names = open.map(|room| &room.record.name);
+        names
+            .filter(|room| listed(room) && !self.is_about_to_close(room))
+            .cloned()
+            .collect()
+    }
+
+    /// Whether the student has a session, or is being given one, that this sign-in may not end. The stricter of the two
+    /// rooms counts.
+    fn refuses_second(&self, seat: &SeatId) -> bool {
+        let of_student = |session: &&SessionRecord| session.onlooker.is_none() && session.seat.student == seat.student;
+        let coming = self.ops.values().filter_map(Doing::admits);
+        let others: Vec<&SessionRecord> = self.door.sessions.values().chain(coming).filter(of_student).collect();
+        let refuses = |room: &RoomName| {
+            let room = self.rooms.get(room);
+            room.is_some_and(|room| room.record.template.door.second_login == SecondLogin::Refuse)
+        };
+        !others.is_empty() && (refuses(&seat.room) || others.iter().any(|other| refuses(&other.seat.room)))
+    }
+
+    fn look_in(
+        &mut self,
+        (ticket, actor): (TicketId, &Actor),
+        digest: &str,
+        (id, address): (SessionId, String),
+    ) -> Result<(), KnockAnswer> {
+        let now_ms = self.now.mono_ms;
+        self.door.peeks.retain(|peek| peek.until_mono_ms > now_ms);
+        let Some(at) = self.door.peeks.iter().position(|peek| peek.digest == digest) else {
+            return Err(KnockAnswer::Wrong);
+        };
+        let peek = self.door.peeks.swap_remove(at);
+        let session = SessionRecord {
+            id,
+            seat: peek.seat,
+            began_unix_ms: self.now.unix_ms,
+            ends_unix_ms: self.now.unix_ms + LOOK_MS,
+            address,
+            onlooker: Some(peek.who),
+        };
+        self.admit(ticket, actor, session, "look in");
+        Ok(())
+    }
+
+    /// Writes a session, and with it the seat that its student has not got yet: it counts from then on.
+    fn admit(&mut self, ticket: TicketId, actor: &Actor, session: SessionRecord, verb: &str) {
+        let seat: Vec<SeatRecord> = match session.onlooker {
+            None => self.seat_on_demand(&session.seat).into_iter().collect(),
+            Some(_) => Vec::new(),
+        };
+        let mut changes = vec![Change::PutSession(session.clone())];
+        if !seat.is_empty() {
+            changes.push(Change::AddSeats(seat.clone()));
+        }
+        changes.push(self.note_of(actor, verb, &session, "admitted"));
+        let admission = Admission { ticket, session, seat };
+        self.start(Task::Write(changes), Doing::Admit(Box::new(admission)));
+    }
+
+    /// What the audit trail says of a session: the gateway asked, from the address that it was told.
+    fn note_of(&self, actor: &Actor, verb: &str, session: &SessionRecord, outcome: &str) -> Change {
+        let who = session.onlooker.clone().unwrap_or_else(|| actor.name.clone());
+        let mut entry = AuditEntry::of(actor, self.now.unix_ms, verb, session.seat.to_string(), outcome);
+        entry.user = who;
+        entry.origin = Some(session.address.clone());
+        Change::Audit(entry)
+    }
+
+    /// The seat of a student who comes and has none. Who has handed in gets no new one.
+    fn seat_on_demand(&self, id: &SeatId) -> Option<SeatRecord> {
+        let coming = self.ops.values().flat_map(Doing::new_seats);
+        let there = self.seats.contains_key(id) || coming.map(|seat| &seat.id).any(|other| other == id);
+        let seated = self.seats.keys().filter(|seat| seat.room == id.room).count();
+        if there || self.door.collected.contains(id) || seated >= SEATS_PER_ROOM_MAX as usize {
+            return None;
+        }
+        let room = &self.rooms.get(&id.room)?.record;
+        let minutes = self.minutes_of(id).unwrap_or(room.lease_minutes());
+        Some(self.new_seat(id.clone(), room.session, false, u64::from(minutes) * MINUTE_MS))
+    }
+
+    /// How long a student's own seat is held, minutes, where the roster says so.
+    pub(super) fn minutes_of(&self, id: &SeatId) -> Option<u32> {
+        *self.door.rosters.get(&id.room)?.get(&id.student)?
+    }
+
+    /// A session is written: it opens its seat from now on, and an earlier one of the same student none.
+    pub(super) fn admitted(&mut self, admission: Admission) {
+        let Admission { ticket, session, seat } = admission;
+        for record in seat {
+            self.seated(record);
+        }
+        let same = |other: &SessionRecord| {
+            session.onlooker.is_none() && other.onlooker.is_none() && other.seat.student == session.seat.student
+        };
+        let over: Vec<SessionId> = self
+            .door
+            .sessions
+            .values()
+            .filter(|other| same(other))
+            .map(|other| other.id.clone())
+            .collect();
+        let took_over = !over.is_empty();
+        for id in &over {
+            self.forget_session(id, Ended::TakenOver);
+        }
+        let (seat, address) = (&session.seat, &session.address);
+        let news = match (&session.onlooker, took_over) {
+            (Some(who), _) => Notice::info(format!("{who} looks into {seat} from {address}")),
+            (None, true) => Notice::warning(format!(
+                "{seat}: signed in again from {address}; the earlier session is over"
+            )),
+            (None, false) => Notice::info(format!("{seat}: signed in from {address}")),
+        };
+        self.tell(news.about(&session.seat.room));
+        self.door.sessions.insert(session.id.clone(), session.clone());
+        self.out.push(Effect::Answer(
+            ticket,
+            KnockAnswer::In {
+                session: Box::new(session),
+                took_over,
+            },
+        ));
+    }
+
+    /// A seat that was written for a student who came. Its room may have been closed meanwhile.
+    fn seated(&mut self, record: SeatRecord) {
+        let name = record.id.room.clone();
+        let closed = self
+            .rooms
+            .get(&name)
+            .is_none_or(|room| room.record.wanted == RoomWanted::Closed);
+        let seat = self.seats.entry(record.id.clone()).or_insert_with(|| Seat::new(record));
+        if closed {
+            seat.record.wanted = Wanted::Gone;
+        }
+        let total = self.seats.keys().filter(|id| id.room == name).count();
+        if let Some(room) = self.rooms.get_mut(&name) {
+            room.total = room.total.max(total);
+        }
+    }
+
+    fn hand_in(&mut self, actor: &Actor, id: &SessionId) -> KnockAnswer {
+        let Some(session) = self.door.sessions.get(id).filter(|session| session.onlooker.is_none()) else {
+            return Refusal::conflict("This session is over: sign in again").into();
+        };
+        let session = session.clone();
+        let policy = self.rooms.get(&session.seat.room).map(|room| room.record.template.door);
+        let lives = self
+            .seats
+            .get(&session.seat)
+            .is_some_and(|seat| seat.record.wanted < Wanted::Gone);
+        match policy.and_then(|policy| policy.hand_in) {
+            None => Refusal::conflict("Nothing is handed in here: your work is collected when the room closes").into(),
+            Some(_) if !lives => done("Your work is collected already"),
+            Some(Leaving::Keep) => {
+                let entry = self.note_of(actor, "hand in", &session, "saving");
+                self.write_fail_open(vec![entry]);
+                self.wish_snapshots(std::slice::from_ref(&session.seat));
+                done("Your work is being saved; the receipt appears here")
+            }
+            Some(Leaving::Collect) => {
+                self.collect(actor, &session, "hand in");
+                done("Your work is being collected; the receipt appears here")
+            }
+        }
+    }
+
+    /// Archives, verifies and tears down the seat of a session. In force at once: a student who was told that they have
+    /// handed in changes nothing any more.
+    fn collect(&mut self, actor: &Actor, session: &SessionRecord, verb: &str) {
+        let id = &session.seat;
+        let Some(seat) = self.seats.get_mut(id).filter(|seat| seat.record.wanted < Wanted::Gone) else {
+            return;
+        };
+        seat.record.wanted = Wanted::Gone;
+        seat.fresh_start();
+        self.door.collected.insert(id.clone());
+        let wanted = Change::SetWanted {
+            seats: vec![id.clone()],
+            wanted: Wanted::Gone,
+            discard_by: None,
+        };
+        let entry = self.note_of(actor, verb, session, "collecting");
+        self.write_fail_open(vec![wanted, entry]);
+        self.tell(Notice::info(format!("{id}: {verb}; the work is collected")).about(&id.room));
+    }
+
+    /// Told of once a minute and session: a page that tries again and again fills neither screen nor disk.
+    fn trespass(&mut self, actor: &Actor, id: &SessionId, seat: &SeatId) {
+        let minute = self.now.mono_ms / MINUTE_MS;
+        let Some(session) = self.door.sessions.get(id).cloned() else {
+            return;
+        };
+        if self.door.trespassed.insert(id.clone(), minute) == Some(minute) {
+            return;
+        }
+        let outcome = format!("refused: {seat} is another's");
+        let entry = self.note_of(actor, "trespass", &session, &outcome);
+        self.write_fail_open(vec![entry]);
+        let text = format!(
+            "{} tried to get into the seat {seat}, from {}",
+            session.seat, session.address
+        );
+        for room in BTreeSet::from([&session.seat.room, &seat.room]) {
+            self.tell(Notice::warning(text.clone()).about(room));
+        }
+    }
+
+    /// A supervisor is given a look into a seat.
+    pub(super) fn grant_peek(&mut self, actor: &Actor, seat: &SeatId, digest: String) -> Result<(), Refusal> {
+        let now_ms = self.now.mono_ms;
+        self.door.peeks.retain(|peek| peek.until_mono_ms > now_ms);
+        if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(Refusal::invalid("That is no digest of a code"));
+        }
+        if self.door.peeks.len() >= PEEKS_MAX {
+            return Err(Refusal::conflict(
+                "Too many codes wait to be used: try again in two minutes",
+            ));
+        }
+        self.door.peeks.push(Peek {
+            digest,
+            seat: seat.clone(),
+            who: actor.name.clone(),
+            until_mono_ms: now_ms + PEEK_CODE_MS,
+        });
+        Ok(())
+    }
+
+    /// Everything that doors are answered from.
+    #[must_use]
+    pub fn door(&self) -> DoorState {
+        let places = self.places();
+        let seats = self.seats.values().filter_map(|seat| {
+            let place = places.get(&seat.record.id).copied();
+            Some((seat.record.id.clone(), self.door_seat(seat, place)?))
+        });
+        DoorState {
+            seats: seats.collect(),
+            sessions: self.door.sessions.clone(),
+            ended: self.door.ended.iter().cloned().collect(),
+        }
+    }
+
+    fn door_seat(&self, seat: &Seat, place: Option<usize>) -> Option<DoorSeat> {
+        let record = &seat.record;
+        let template = &self.rooms.get(&record.id.room)?.record.template;
+        let target = seat.container.as_ref().filter(|c| !c.state.is_down());
+        let target = target.and_then(|c| Some(format!("{}:{}", c.address?, template.port?)));
+        Some(DoorSeat {
+            seat: record.id.clone(),
+            route: record.route.clone(),
+            phase: phase(seat),
+            open: record.wanted < Wanted::Gone,
+            ends_unix_ms: (!record.held).then_some(record.deadline_unix_ms),
+            place,
+            trouble: seat.fault.is_some(),
+            target,
+            policy: template.door,
+        })
+    }
+
+    /// The line of seats that are being made, in the order in which they were begun, from 1.
+    fn places(&self) -> BTreeMap<&SeatId, usize> {
+        let mut line: Vec<_> = self
+            .seats
+            .values()
+            .filter_map(|seat| match seat.main {
+                Some((op, Step::Provision)) => Some((op, &seat.record.id)),
+                _ => None,
+            })
+            .collect();
+        line.sort_unstable();
+        line.into_iter().zip(1..).map(|((_, id), place)| (id, place)).collect()
+    }
+
+    /// The sessions that are not over.
+    pub fn sessions(&self) -> impl Iterator<Item = &SessionRecord> {
+        self.door.sessions.values()
+    }
+
+    /// The opening of a room that is open, or was open last.
+    #[must_use]
+    pub fn opening(&self, room: &RoomName) -> Option<u64> {
+        let open = self.rooms.get(room).map(|room| room.record.session);
+        open.or_else(|| self.ended.get(room).copied())
+    }
+}
+
+fn done(text: &str) -> KnockAnswer {
+    KnockAnswer::Done { text: text.to_owned() }
+}
+
+/// So many sessions, in words.
+fn sessions_in_words(count: usize) -> String {
+    match count {
+        1 => "1 session".to_owned(),
+        count => format!("{count} sessions"),
+    }
+}
+
+/// What is said of students whose codes or rosters change.
+pub(super) fn told_of(verb: &str, count: usize, room: &RoomName) -> String {
+    format!("{verb} {} of room {room}", students(count))
+}

@@ -1,0 +1,253 @@
+//! A student's own page: the way to the seat, the time left, the receipt.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{Form, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::{Deserialize, Serialize};
+
+use super::Gateway;
+use super::login::{Marked, another_site};
+use super::memory::Visit;
+use super::pages::{Seat, Word, show};
+use super::request::wants_json;
+use crate::domain::door::{Knock, KnockAnswer, Leaving, Receipt};
+use crate::domain::ids::{RoomName, StudentId};
+use crate::domain::snapshot::Phase;
+
+/// How often a page that waits is asked for again, seconds.
+const WAITING: u32 = 2;
+/// The same for a page that only counts down.
+const COUNTING: u32 = 30;
+
+/// What the address of the page may say.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    took_over: Option<String>,
+}
+
+/// The page as JSON, for programs.
+#[derive(Debug, Serialize)]
+struct SeatJson<'a> {
+    room: &'a RoomName,
+    student: &'a StudentId,
+    phase: Option<Phase>,
+    open: bool,
+    route: Option<&'a str>,
+    seconds_left: Option<u64>,
+    place: Option<usize>,
+    receipt: Option<&'a Receipt>,
+}
+
+/// The page.
+pub(super) async fn page(
+    State(gateway): State<Arc<Gateway>>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
+    let json = wants_json(&headers);
+    let session = gateway.session_of(&headers);
+    let Some(visit) = session.as_ref().and_then(|id| gateway.memory.visit(id)) else {
+        if json {
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
+        return Redirect::to("/login").into_response();
+    };
+    let now_ms = gateway.memory.now_unix_ms().unwrap_or(u64::MAX);
+    let is_open = gateway.memory.is_fresh() && visit.is_open(now_ms);
+    let receipt = receipt(&gateway, &visit).await;
+    if json {
+        return as_json(&visit, is_open, now_ms, receipt.as_ref());
+    }
+    let mark = gateway.keys.mark(&visit.session.id).unwrap_or_default();
+    let view = View::of(&visit, is_open, receipt.is_some());
+    let left = seconds_left(&visit, now_ms).map(minutes).unwrap_or_default();
+    let words = if asked.took_over.is_some() && view.words.is_empty() {
+        "You were signed in elsewhere; that session is over now."
+    } else {
+        &view.words
+    };
+    let policy = visit.seat.as_ref().map(|seat| seat.policy).unwrap_or_default();
+    let is_student = visit.session.onlooker.is_none();
+    let link = visit
+        .seat
+        .as_ref()
+        .filter(|_| view.link)
+        .map(|seat| format!("{}/", seat.route));
+    let page = Seat {
+        heading: view.heading,
+        room: visit.session.seat.room.as_str(),
+        student: visit.session.seat.student.as_str(),
+        onlooker: !is_student,
+        words,
+        tone: view.tone,
+        link: link.as_deref().unwrap_or_default(),
+        left: if is_open { &left } else { "" },
+        receipt: receipt.as_ref(),
+        mark: &mark,
+        hand_in: is_open && is_student && policy.hand_in.is_some(),
+        hand_in_words: match policy.hand_in {
+            Some(Leaving::Collect) => "Hand in and end",
+            _ => "Hand in",
+        },
+        leave_words: match policy.logout {
+            Leaving::Collect if is_student && is_open => "Sign out and hand in",
+            _ => "Sign out",
+        },
+        refresh: view.refresh,
+    };
+    show(StatusCode::OK, &page)
+}
+
+/// What the page says of a seat.
+struct View {
+    heading: &'static str,
+    words: String,
+    tone: &'static str,
+    link: bool,
+    refresh: u32,
+}
+
+impl View {
+    fn of(visit: &Visit, is_open: bool, has_receipt: bool) -> Self {
+        let say = |heading, words: &str, tone, link, refresh| Self {
+            heading,
+            words: words.to_owned(),
+            tone,
+            link,
+            refresh,
+        };
+        let Some(seat) = &visit.seat else {
+            return if has_receipt {
+                say(
+                    "Your work is stored",
+                    "It was read back and compared.",
+                    "good",
+                    false,
+                    0,
+                )
+            } else {
+                say(
+                    "Your seat is closed",
+                    "There is no archive of it here yet.",
+                    "quiet",
+                    false,
+                    WAITING,
+                )
+            };
+        };
+        if !is_open {
+            return say(
+                "Your seat is closed",
+                "Your work is being collected.",
+                "quiet",
+                false,
+                WAITING,
+            );
+        }
+        match seat.phase {
+            Phase::Ready => say("Your seat is ready", "", "good", true, COUNTING),
+            Phase::Frozen => {
+                let words = "Your supervisor has paused it. It goes on where it stopped.";
+                say("Your seat is paused", words, "quiet", false, WAITING)
+            }
+            Phase::Stopped => {
+                let words = "Your supervisor has stopped it. Your work is kept; ask them.";
+                say("Your seat is stopped", words, "bad", false, WAITING)
+            }
+            _ if seat.trouble => {
+                let words = "Something does not work, and is tried again. Tell your supervisor if it stays so.";
+                say("Your seat is not ready", words, "bad", false, WAITING)
+            }
+            _ => {
+                let words = match seat.place {
+                    Some(place) => format!("It is being made; its place in the line is {place}."),
+                    None => "It is being made.".to_owned(),
+                };
+                say("Your seat is coming", &words, "quiet", false, WAITING)
+            }
+        }
+    }
+}
+
+/// Asked of the agent only when there may be one: the seat is closed, or handed in.
+async fn receipt(gateway: &Gateway, visit: &Visit) -> Option<Receipt> {
+    if visit.session.onlooker.is_some() {
+        return None;
+    }
+    let hands_in = visit.seat.as_ref().is_some_and(|seat| seat.policy.hand_in.is_some());
+    let closed = visit.seat.as_ref().is_none_or(|seat| !seat.open);
+    if !closed && !hands_in {
+        return None;
+    }
+    let session = visit.session.id.clone();
+    match gateway.port.ask(Knock::Receipt { session }).await? {
+        KnockAnswer::Receipt { receipt } => receipt,
+        _ => None,
+    }
+}
+
+fn seconds_left(visit: &Visit, now_ms: u64) -> Option<u64> {
+    let end = visit.seat.as_ref()?.ends_unix_ms?;
+    Some(end.saturating_sub(now_ms) / 1_000)
+}
+
+fn minutes(seconds: u64) -> String {
+    match (seconds / 3_600, seconds / 60 % 60) {
+        (0, 0) => "less than a minute".to_owned(),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+fn as_json(visit: &Visit, open: bool, now_ms: u64, receipt: Option<&Receipt>) -> Response {
+    let seat = visit.seat.as_ref();
+    let row = SeatJson {
+        room: &visit.session.seat.room,
+        student: &visit.session.seat.student,
+        phase: seat.map(|seat| seat.phase),
+        open,
+        route: seat.map(|seat| seat.route.as_str()),
+        seconds_left: seconds_left(visit, now_ms),
+        place: seat.and_then(|seat| seat.place),
+        receipt,
+    };
+    match serde_json::to_string(&row) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A student hands in.
+pub(super) async fn hand_in(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    form: Result<Form<Marked>, FormRejection>,
+) -> Response {
+    let mark = form.map(|Form(form)| form.mark).unwrap_or_default();
+    let Some(session) = gateway.session_of(&headers) else {
+        return Redirect::to("/login").into_response();
+    };
+    if !gateway.accepts(&headers, &session, &mark) {
+        return another_site();
+    }
+    let (status, heading, words) = match gateway.port.ask(Knock::HandIn { session }).await {
+        Some(KnockAnswer::Done { text }) => (StatusCode::OK, "Handed in", text),
+        Some(KnockAnswer::Refused { refusal }) => (StatusCode::CONFLICT, "Not handed in", refusal.text),
+        _ => {
+            let words = "The lab does not answer at the moment. Try again in a few seconds.".to_owned();
+            (StatusCode::SERVICE_UNAVAILABLE, "Not handed in", words)
+        }
+    };
+    let page = Word {
+        heading,
+        words: &words,
+        link: "/seat",
+        link_words: "Your seat and its receipt",
+        ..Word::default()
+    };
+    show(status, &page)
+}

@@ -1,0 +1,364 @@
+//! The students' door with the real agent, the real gateway and a real Traefik in front: who gets in, and who does not.
+
+mod lab;
+mod proxy;
+mod students;
+
+use std::time::{Duration, Instant};
+
+use lab::{Lab, until, until_within};
+use proxy::{SERVER, Traefik};
+use students::{Browser, Gateway, codes, free_port};
+
+/// A laboratory whose gateway listens at this port, with more settings of its template.
+fn lab_at(port: u16, settings: &str) -> Lab {
+    Lab::with_config(&format!(
+        "default_template = \"lab\"\n[gateway]\nlisten = \"127.0.0.1:{port}\"\n[templates.lab]\n\
+         image = \"labtop-demo:latest\"\ncommand = [\"/bin/sh\", \"-c\", '''{SERVER}''']\nport = 8080\n\
+         memory = \"32MiB\"\ncpus = 0.5\npids = 32\nnetwork = \"closed\"\n{settings}"
+    ))
+}
+
+/// A roster file of the laboratory's.
+fn roster(lab: &Lab, text: &str) -> String {
+    let path = lab.path().join("roster.csv");
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// The name that a seat's route asks the gateway with.
+fn verify(lab: &Lab, slug: &str) -> String {
+    format!("/auth/verify/lab-{}_{slug}", &lab.instance().unwrap()[..8])
+}
+
+fn wait_until_ready(browser: &Browser) {
+    until("the seat is ready", || {
+        (browser.seat()["phase"] == "ready").then_some(())
+    });
+}
+
+#[test]
+fn a_student_signs_in_gets_a_seat_and_takes_a_receipt_home() {
+    let port = free_port();
+    let lab = lab_at(port, "");
+    let file = roster(&lab, "id,name\nan,Ánh\nanh,Anh Hai\n");
+    lab.run(&["room", "open", "final", "--roster", &file, "--on-demand"])
+        .expect(0);
+    assert!(lab.ls().is_empty(), "no seat before its student comes");
+    let codes = codes(&lab, "final");
+    let gateway = Gateway::of(&lab, port);
+    let traefik = Traefik::before(&lab);
+
+    let mut an = Browser::new(gateway.port);
+    assert_eq!(an.get("/seat").location(), "/login");
+    assert_eq!(an.sign_in("an", "0000-0000").status, 401);
+    assert!(an.token.is_none());
+    let signed = an.sign_in("an", &codes["an"].to_lowercase().replace('-', " "));
+    assert_eq!((signed.status, signed.location()), (303, "/seat"), "{signed:?}");
+    let cookie = &signed.headers["set-cookie"];
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && !cookie.contains("Domain"),
+        "{cookie}"
+    );
+    wait_until_ready(&an);
+    let page = an.get("/seat");
+    assert!(
+        page.text.contains("href=\"/api/r/an/\"") && page.text.contains("Time left"),
+        "{}",
+        page.text
+    );
+
+    // Through the proxy: the student's own page, and nobody else's.
+    let front = an.at(traefik.port());
+    let own = until("the route is there", || {
+        Some(front.get("/api/r/an/id.txt")).filter(|answer| answer.status != 404)
+    });
+    assert!(
+        own.status == 200 && own.text.contains("seat final/an heard GET /api/r/an/id.txt"),
+        "{own:?}"
+    );
+    assert!(
+        own.text.contains("with ") && !own.text.contains("labtop_session"),
+        "a seat hears of no session: {own:?}"
+    );
+    let anonymous = Browser::new(traefik.port());
+    let turned_away = anonymous.get_with("/api/r/an/x?y=1", "Accept: text/html\r\n");
+    assert_eq!(turned_away.status, 401);
+    assert!(
+        turned_away.text.contains("/login?next=/api/r/an/x%3Fy%3D1"),
+        "{}",
+        turned_away.text
+    );
+    assert_eq!(anonymous.get("/api/r/an/").status, 401);
+
+    let mut anh = Browser::new(gateway.port);
+    anh.sign_in("anh", &codes["anh"]);
+    wait_until_ready(&anh);
+    let theirs = anh.at(traefik.port());
+    until("the second route is there", || {
+        (theirs.get("/api/r/anh").status != 404).then_some(())
+    });
+    assert_eq!(theirs.get("/api/r/an/").status, 403, "another student's seat");
+    assert_eq!(front.get("/api/r/anh/").status, 403, "and the reverse");
+    until("the board is told", || {
+        let trail = lab.run(&["audit", "--json"]).expect(0).json();
+        let told = trail.as_array().unwrap().iter().any(|row| row["verb"] == "trespass");
+        told.then_some(())
+    });
+
+    // A supervisor ends the session: the next click is at the login page, within a second.
+    lab.run(&["sessions", "revoke", "final/anh"]).expect(0);
+    let since = Instant::now();
+    until("nobody is let in any more", || {
+        (theirs.get("/api/r/anh/").status == 401).then_some(())
+    });
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    assert_eq!(anh.get("/seat").location(), "/login");
+    assert!(anh.get("/login").text.contains("A supervisor ended your session"));
+
+    // The room closes: the receipt is the ledger's.
+    lab.run(&["room", "close", "final"]).expect(0);
+    let receipt = until("there is a receipt", || {
+        let seat = an.seat();
+        (!seat["receipt"].is_null()).then(|| seat["receipt"].clone())
+    });
+    let archives = lab
+        .run(&["archive", "ls", "--room", "final", "--json"])
+        .expect(0)
+        .json();
+    let row = archives
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["student"] == "an")
+        .unwrap();
+    assert_eq!((&receipt["digest"], &receipt["archive"]), (&row["digest"], &row["id"]));
+    assert!(an.get("/seat").text.contains(row["digest"].as_str().unwrap()));
+    assert_eq!(front.get("/api/r/an/").status, 404, "the route is gone with the seat");
+}
+
+#[test]
+fn what_is_forged_stale_or_twisted_is_refused() {
+    let (port, other_port) = (free_port(), free_port());
+    let (lab, other) = (lab_at(port, ""), lab_at(other_port, ""));
+    for lab in [&lab, &other] {
+        lab.run(&["room", "open", "r", "--students", "an,anh,binh"]).expect(0);
+    }
+    let (gateway, foreign) = (Gateway::of(&lab, port), Gateway::of(&other, other_port));
+    let (codes, foreign_codes) = (codes(&lab, "r"), codes(&other, "r"));
+    let (mut an, mut stranger) = (Browser::new(gateway.port), Browser::new(foreign.port));
+    assert_eq!(an.sign_in("an", &codes["an"]).status, 303);
+    assert_eq!(stranger.sign_in("an", &foreign_codes["an"]).status, 303);
+    let (own, others) = (verify(&lab, "r_an"), verify(&lab, "r_anh"));
+    assert_eq!(an.get(&own).status, 200);
+
+    // Names, paths and headers of every twist: none leads into another's seat, and none changes the answer.
+    let mark = &lab.instance().unwrap()[..8];
+    for path in [
+        others.clone(),
+        format!("/auth/verify/lab-{mark}_r_AN"),
+        format!("/auth/verify/lab-{mark}_r_an."),
+        format!("/auth/verify/lab-{mark}_r_an%2f..%2flab-{mark}_r_anh"),
+        format!("/auth/verify/lab-{mark}_r_an/../lab-{mark}_r_anh"),
+        format!("/auth/verify//lab-{mark}_r_an"),
+        format!("/auth/verify/lab-{mark}_r_an/"),
+        format!("/auth/verify/lab-{mark}_r_an%00"),
+        format!("/auth/verify/%6cab-{mark}_r_binh"),
+        "/auth/verify/".to_owned(),
+        "/auth/verify/x".to_owned(),
+    ] {
+        let answer = an.get(&path);
+        assert!([403, 404].contains(&answer.status), "{path}: {answer:?}");
+    }
+    let anonymous = Browser::new(gateway.port);
+    for headers in [
+        "X-Forwarded-User: an\r\n",
+        "X-Forwarded-Uri: /api/r/an/\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: localhost\r\n",
+        "X-Labtop-Student: an\r\nX-Remote-User: an\r\nRemote-User: an\r\nX-Container-Name: r_an\r\n",
+        "Authorization: Basic YW46YW4=\r\n",
+        "Cookie: labtop_session=\r\n",
+        "Cookie: student=an; session=an\r\n",
+    ] {
+        assert_eq!(anonymous.get_with(&own, headers).status, 401, "{headers}");
+        assert_eq!(
+            an.get_with(&others, headers).status,
+            if headers.contains("Cookie: labtop") { 401 } else { 403 }
+        );
+    }
+
+    let token = an.token.clone().unwrap();
+    let parts: Vec<&str> = token.split('.').collect();
+    // {"alg":"none","typ":"JWT"}
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    for forged in [
+        stranger.token.clone().unwrap(),
+        format!("{none}.{}.", parts[1]),
+        format!("{none}.{}.{}", parts[1], parts[2]),
+        format!("{}.{}.", parts[0], parts[1]),
+        format!("{}.{}.{}", parts[0], parts[1], "A".repeat(43)),
+        format!("{token}x"),
+        format!("{token}; labtop_session={token}"),
+        "x".repeat(4_000),
+    ] {
+        assert_eq!(an.with(&forged).get(&own).status, 401, "{forged}");
+    }
+    // Smuggling: what two readers would read in two ways is not read at all.
+    for headers in ["Host: other.test\r\n", "Content-Length: 5\r\nContent-Length: 6\r\n"] {
+        assert_eq!(an.get_with(&own, headers).status, 400, "{headers}");
+    }
+}
+
+#[test]
+fn forms_of_other_sites_change_nothing_and_nobody_is_sent_there() {
+    let port = free_port();
+    let lab = lab_at(port, "");
+    lab.run(&["room", "open", "r", "--students", "an"]).expect(0);
+    let gateway = Gateway::of(&lab, port);
+    let codes = codes(&lab, "r");
+    let (mut an, anonymous) = (Browser::new(gateway.port), Browser::new(gateway.port));
+    assert_eq!(an.sign_in("an", &codes["an"]).status, 303);
+    let own = verify(&lab, "r_an");
+
+    // A form of another site signs nobody out; one without a mark neither; the page's own does.
+    let form = |mark: &str, headers: &str| an.post("/logout", &[("mark", mark)], headers).status;
+    assert_eq!(form("", "Origin: https://evil.test\r\n"), 403);
+    assert_eq!(form("", "Sec-Fetch-Site: cross-site\r\n"), 403);
+    assert_eq!(
+        form("", "Sec-Fetch-Site: same-origin\r\nOrigin: http://lab.test\r\n"),
+        403
+    );
+    assert_eq!(an.get(&own).status, 200, "still signed in");
+    let page = an.get("/seat").text;
+    let mark = page
+        .split("name=\"mark\" value=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    assert_eq!(
+        form(mark, "Sec-Fetch-Site: same-origin\r\nOrigin: http://lab.test\r\n"),
+        200
+    );
+    assert_eq!(
+        an.get(&own).status,
+        401,
+        "the cookie played again after that opens nothing"
+    );
+
+    let head = anonymous.get("/login");
+    for (name, value) in [
+        ("content-security-policy", "default-src 'none'"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("cache-control", "no-store"),
+    ] {
+        assert!(head.headers[name].contains(value), "{name}: {head:?}");
+    }
+    // Nobody is sent to another site after signing in.
+    for next in ["//evil.test", "https://evil.test/", "/api/r/anh/", "/\\evil.test"] {
+        let form = [("student", "an"), ("code", codes["an"].as_str()), ("next", next)];
+        let answer = anonymous.post("/login", &form, "");
+        assert!(answer.location().starts_with("/seat"), "{next}: {answer:?}");
+    }
+    let routes = anonymous.get("/traefik/config").json();
+    assert!(
+        routes["http"]["routers"]["labtop"]["rule"]
+            .as_str()
+            .unwrap()
+            .contains("/login")
+    );
+    assert_eq!(
+        anonymous
+            .get_with("/traefik/config", "X-Forwarded-For: 192.0.2.7\r\n")
+            .status,
+        404
+    );
+}
+
+#[test]
+fn wrong_codes_lock_a_student_out_until_a_supervisor_helps() {
+    let port = free_port();
+    let lab = lab_at(port, "");
+    lab.run(&["room", "open", "r", "--students", "an,binh"]).expect(0);
+    let codes = codes(&lab, "r");
+    let gateway = Gateway::of(&lab, port);
+    let mut an = Browser::new(gateway.port);
+    let statuses: Vec<u16> = (0..12).map(|_| an.sign_in("an", "0000-0000").status).collect();
+    assert_eq!(statuses, [[401; 10].as_slice(), &[429; 2]].concat());
+    assert_eq!(
+        an.sign_in("an", &codes["an"]).status,
+        429,
+        "the right code does not count either"
+    );
+    assert_eq!(
+        Browser::new(gateway.port).sign_in("binh", &codes["binh"]).status,
+        303,
+        "others go on"
+    );
+    lab.run(&["sessions", "revoke", "r/an"]).expect(0);
+    until("the lockout is forgotten", || {
+        (an.sign_in("an", &codes["an"]).status == 303).then_some(())
+    });
+    // Neither codes nor hashes are anywhere that is read or shown.
+    let log = std::fs::read_to_string(lab.state().join("log/agent.log")).unwrap();
+    let trail = lab.run(&["audit", "--json"]).expect(0).stdout;
+    for secret in [
+        codes["an"].as_str(),
+        &codes["an"].replace('-', ""),
+        "argon2id",
+        an.token.as_deref().unwrap(),
+    ] {
+        assert!(!log.contains(secret) && !trail.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn a_second_sign_in_takes_over_and_both_are_told() {
+    let port = free_port();
+    let lab = lab_at(port, "");
+    lab.run(&["room", "open", "r", "--students", "an"]).expect(0);
+    let codes = codes(&lab, "r");
+    let gateway = Gateway::of(&lab, port);
+    let (mut first, mut second) = (Browser::new(gateway.port), Browser::new(gateway.port));
+    first.sign_in("an", &codes["an"]);
+    let taken = second.sign_in("an", &codes["an"]);
+    assert_eq!(taken.location(), "/seat?took_over=1");
+    let own = verify(&lab, "r_an");
+    assert_eq!((first.get(&own).status, second.get(&own).status), (401, 200));
+    assert!(first.get("/login").text.contains("signed in elsewhere"));
+    let rows = lab.run(&["sessions", "ls", "--json"]).expect(0).json();
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+
+    // A supervisor's look stands beside the student's session, and is for once.
+    let code = lab.run(&["seat", "peek", "r/an"]).expect(0).stdout;
+    let code = code.lines().last().unwrap().to_owned();
+    let mut supervisor = Browser::new(gateway.port);
+    assert_eq!(supervisor.sign_in("", &code).status, 303);
+    assert_eq!((supervisor.get(&own).status, second.get(&own).status), (200, 200));
+    assert_eq!(Browser::new(gateway.port).sign_in("", &code).status, 401);
+}
+
+#[test]
+fn without_its_agent_the_door_serves_what_it_knows_and_then_closes() {
+    let port = free_port();
+    let lab = lab_at(port, "");
+    lab.run(&["room", "open", "r", "--students", "an"]).expect(0);
+    let codes = codes(&lab, "r");
+    let gateway = Gateway::of(&lab, port);
+    let mut an = Browser::new(gateway.port);
+    an.sign_in("an", &codes["an"]);
+    let own = verify(&lab, "r_an");
+    let since = Instant::now();
+    lab.kill_agent();
+    assert_eq!(an.get(&own).status, 200, "for a while it knows enough");
+    until_within("nobody is let in any more", Duration::from_mins(1), || {
+        (an.get(&own).status == 503).then_some(())
+    });
+    assert!(since.elapsed() > Duration::from_secs(28), "{:?}", since.elapsed());
+    assert_eq!(an.sign_in("an", &codes["an"]).status, 503);
+    // The next agent knows the session, and so does the gateway again.
+    lab.run(&["ls"]);
+    lab.run(&["room", "extend", "r", "--minutes", "1"]).expect(0);
+    until("the door is open again", || (an.get(&own).status == 200).then_some(()));
+}
