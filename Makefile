@@ -49,9 +49,9 @@ lint: ## formatting, lints, licences and banned crates
 	$(CARGO) test --locked --quiet --test architecture --test dependencies
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; fi
 
-bench: ## measure openings and archives against what there is without labtop, the board's first screen, fifty boards at once, and memory
+bench: ## measure openings and archives against what there is without labtop, the board's first screen, fifty boards at once, a lab that signs in, and memory
 	@scripts/setup bench
-	$(CARGO) bench --locked --bench rooms --bench crowd --bench archives $(ARGS)
+	$(CARGO) bench --locked --bench rooms --bench crowd --bench doors --bench archives $(ARGS)
 
 build: setup-build ## build for work on labtop
 	$(CARGO) build --locked

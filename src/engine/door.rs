@@ -28,6 +28,8 @@ const STUDENT_STRIKES: u32 = 10;
 const ADDRESS_STRIKES: u32 = 100;
 /// Codes that wait to be proven; more are turned away, and come back.
 const WAITING_MAX: usize = 1_024;
+/// Threads that hash.
+const HASHERS_MAX: usize = 8;
 /// How much less than others a thread that hashes wants the processor.
 const NICENESS: i32 = 10;
 /// Names whose strikes are counted here, too, for when the store is away.
@@ -254,11 +256,13 @@ struct Comparison {
 }
 
 impl Hashers {
-    /// As many as there are processors; they end when nobody can ask any more.
+    /// As many as there are processors, within bounds: each takes 19 MiB. They end when nobody can ask any more.
     pub fn start() -> Self {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(HASHERS_MAX);
         for _ in 0..count {
             let waiting = Arc::clone(&waiting);
             let thread = std::thread::Builder::new().name("hasher".to_owned());

@@ -4,12 +4,19 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use crate::domain::door::{DoorDelta, DoorSeat, DoorState, Ended, SessionRecord};
+use crate::domain::door::{DoorDelta, DoorSeat, DoorState, Ended, Receipt, SessionRecord};
 use crate::domain::ids::{InstanceId, SeatId, SessionId};
 use crate::domain::names::Names;
 
 /// How long it counts when the agent is not heard of any more.
 const FRESH_FOR: Duration = Duration::from_secs(30);
+
+/// How long the news of a session may take; it comes every second.
+const EXPECTED_FOR: Duration = Duration::from_secs(3);
+/// How often the agent is told of one session's trespass.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
+/// Receipts that are kept; more are asked for again.
+const RECEIPTS_MAX: usize = 10_000;
 
 /// Everything that requests are answered from.
 #[derive(Default)]
@@ -23,6 +30,11 @@ struct Known {
     by_name: HashMap<String, SeatId>,
     /// When the agent was last heard of, and what time it was there.
     heard: Option<(Instant, u64)>,
+    /// Sessions that have just begun, and whose news has not come yet.
+    expected: HashMap<SessionId, (SessionRecord, Instant)>,
+    /// When the agent was told of whose trespass.
+    told: HashMap<SessionId, Instant>,
+    receipts: HashMap<SessionId, Receipt>,
 }
 
 /// A session, and the seat that it opens when there is one.
@@ -83,7 +95,12 @@ impl Memory {
     /// A session that is not over.
     pub(super) fn visit(&self, id: &SessionId) -> Option<Visit> {
         let known = self.known();
-        let session = known.state.sessions.get(id)?.clone();
+        let expected = || {
+            let (session, since) = known.expected.get(id)?;
+            let may = since.elapsed() < EXPECTED_FOR && !known.state.ended.contains_key(id);
+            may.then_some(session)
+        };
+        let session = known.state.sessions.get(id).or_else(expected)?.clone();
         let seat = known.state.seats.get(&session.seat).cloned();
         Some(Visit { session, seat })
     }
@@ -93,33 +110,118 @@ impl Memory {
         self.known().state.ended.get(id).copied()
     }
 
-    /// Takes a session in that the agent has just begun: its browser may come back before the news does.
+    /// Takes a session in that the agent has just begun: its browser may come back before the news does. It counts for
+    /// a moment only: one that ended before its news came is never told of.
     pub(super) fn expect(&self, session: SessionRecord) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let student = (session.onlooker.is_none()).then(|| session.seat.student.clone());
         let over = |other: &SessionRecord| {
-            other.onlooker.is_none() && student.as_ref() == Some(&other.seat.student) && other.id != session.id
+            let students = other.onlooker.is_none() && session.onlooker.is_none();
+            students && other.seat.student == session.seat.student && other.id != session.id
         };
         // One that it ended must not open anything in between.
-        let over: Vec<SessionId> = known
-            .state
-            .sessions
-            .values()
-            .filter(|one| over(one))
-            .map(|one| one.id.clone())
-            .collect();
+        let expected = known.expected.values().map(|(other, _)| other);
+        let all = known.state.sessions.values().chain(expected);
+        let over: Vec<SessionId> = all.filter(|one| over(one)).map(|one| one.id.clone()).collect();
         for id in over {
             known.state.sessions.remove(&id);
+            known.expected.remove(&id);
             known.state.ended.insert(id, Ended::TakenOver);
         }
-        known.state.sessions.insert(session.id.clone(), session);
+        known.expected.retain(|_, (_, since)| since.elapsed() < EXPECTED_FOR);
+        let id = session.id.clone();
+        known.expected.insert(id, (session, Instant::now()));
+    }
+
+    /// Whether the agent is to be told of a session's trespass: once a minute, whatever a page in a browser tries.
+    pub(super) fn may_tell_of(&self, id: &SessionId) -> bool {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.told.retain(|_, since| since.elapsed() < TOLD_EVERY);
+        if known.told.contains_key(id) {
+            return false;
+        }
+        known.told.insert(id.clone(), Instant::now());
+        true
+    }
+
+    /// The receipt of a session whose seat is gone: it does not change any more.
+    pub(super) fn receipt(&self, id: &SessionId) -> Option<Receipt> {
+        self.known().receipts.get(id).cloned()
+    }
+
+    /// Keeps one.
+    pub(super) fn keep_receipt(&self, id: &SessionId, receipt: &Receipt) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.receipts.len() >= RECEIPTS_MAX {
+            known.receipts.clear();
+        }
+        known.receipts.insert(id.clone(), receipt.clone());
     }
 
     /// Forgets a session that its browser has ended.
     pub(super) fn forget(&self, id: &SessionId) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.state.sessions.remove(id).is_some() {
+        let expected = known.expected.remove(id).is_some();
+        if known.state.sessions.remove(id).is_some() || expected {
             known.state.ended.insert(id.clone(), Ended::SignedOut);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(digit: char) -> SessionRecord {
+        SessionRecord {
+            id: digit.to_string().repeat(32).parse().unwrap(),
+            seat: "a/an".parse().unwrap(),
+            began_unix_ms: 1,
+            ends_unix_ms: 9,
+            address: String::new(),
+            onlooker: None,
+        }
+    }
+
+    #[test]
+    fn a_session_counts_before_its_news_and_ends_with_the_next_one() {
+        let memory = Memory::default();
+        let (first, second) = (session('1'), session('2'));
+        memory.expect(first.clone());
+        assert!(memory.visit(&first.id).is_some());
+        memory.expect(second.clone());
+        assert!(memory.visit(&first.id).is_none() && memory.visit(&second.id).is_some());
+        assert_eq!(memory.ended(&first.id), Some(Ended::TakenOver));
+        memory.forget(&second.id);
+        assert!(memory.visit(&second.id).is_none());
+    }
+
+    #[test]
+    fn one_that_ended_before_its_news_came_does_not_outlive_it() {
+        let memory = Memory::default();
+        let one = session('1');
+        memory.expect(one.clone());
+        memory.learn(DoorDelta {
+            sessions_gone: vec![(one.id.clone(), Some(Ended::Revoked))],
+            ..DoorDelta::default()
+        });
+        assert!(memory.visit(&one.id).is_none());
+        // Nor one of which nothing was ever told.
+        let quiet = session('2');
+        memory.expect(quiet.clone());
+        let long_ago = Instant::now().checked_sub(EXPECTED_FOR).unwrap();
+        memory
+            .0
+            .write()
+            .unwrap()
+            .expected
+            .insert(quiet.id.clone(), (quiet.clone(), long_ago));
+        assert!(memory.visit(&quiet.id).is_none());
+    }
+
+    #[test]
+    fn the_agent_is_told_of_a_trespass_once_a_minute() {
+        let memory = Memory::default();
+        let one = session('1');
+        assert!(memory.may_tell_of(&one.id) && !memory.may_tell_of(&one.id));
     }
 }

@@ -13,12 +13,12 @@ use super::login::{Marked, another_site};
 use super::memory::Visit;
 use super::pages::{Seat, Word, show};
 use super::request::wants_json;
-use crate::domain::door::{Knock, KnockAnswer, Leaving, Receipt};
+use crate::domain::door::{DoorSeat, Knock, KnockAnswer, Leaving, Receipt};
 use crate::domain::ids::{RoomName, StudentId};
 use crate::domain::snapshot::Phase;
 
 /// How often a page that waits is asked for again, seconds.
-const WAITING: u32 = 2;
+const WAITING: u32 = 3;
 /// The same for a page that only counts down.
 const COUNTING: u32 = 30;
 
@@ -173,21 +173,31 @@ impl View {
     }
 }
 
-/// Asked of the agent only when there may be one: the seat is closed, or handed in.
+/// Asked of the agent only when there may be one: the work is stored, or may be handed in while it goes on. A whole exam
+/// waits for its receipts at the same moment.
 async fn receipt(gateway: &Gateway, visit: &Visit) -> Option<Receipt> {
     if visit.session.onlooker.is_some() {
         return None;
     }
-    let hands_in = visit.seat.as_ref().is_some_and(|seat| seat.policy.hand_in.is_some());
-    let closed = visit.seat.as_ref().is_none_or(|seat| !seat.open);
-    if !closed && !hands_in {
+    let saved = |seat: &DoorSeat| seat.open && seat.policy.hand_in == Some(Leaving::Keep);
+    let stored = |seat: &DoorSeat| !seat.open && matches!(seat.phase, Phase::Verified | Phase::Removing | Phase::Gone);
+    let (session, seat) = (visit.session.id.clone(), visit.seat.as_ref());
+    if seat.is_some_and(|seat| !saved(seat) && !stored(seat)) {
         return None;
     }
-    let session = visit.session.id.clone();
-    match gateway.port.ask(Knock::Receipt { session }).await? {
-        KnockAnswer::Receipt { receipt } => receipt,
-        _ => None,
+    if let (None, Some(kept)) = (seat, gateway.memory.receipt(&session)) {
+        return Some(kept);
     }
+    let asked = Knock::Receipt {
+        session: session.clone(),
+    };
+    let Some(KnockAnswer::Receipt { receipt }) = gateway.port.ask(asked).await else {
+        return None;
+    };
+    if let (None, Some(receipt)) = (seat, &receipt) {
+        gateway.memory.keep_receipt(&session, receipt);
+    }
+    receipt
 }
 
 fn seconds_left(visit: &Visit, now_ms: u64) -> Option<u64> {

@@ -42,7 +42,9 @@ pub(super) async fn verify(
         Verdict::Closed => refuse(&gateway, StatusCode::FORBIDDEN, None, &headers),
         Verdict::Unsure => refuse(&gateway, StatusCode::SERVICE_UNAVAILABLE, None, &headers),
         Verdict::Foreign(session) => {
-            if let Some(seat) = seat {
+            if let Some(seat) = seat
+                && gateway.memory.may_tell_of(&session)
+            {
                 let seat = seat.seat;
                 let gateway = Arc::clone(&gateway);
                 tokio::spawn(async move { gateway.port.ask(Knock::Trespass { session, seat }).await });

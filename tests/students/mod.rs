@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -29,7 +29,11 @@ pub struct Gateway {
 impl Gateway {
     /// The gateway of a laboratory whose configuration names this port.
     pub fn of(lab: &Lab, port: u16) -> Self {
-        let mut command = lab.command(&["gateway"]);
+        Self::started(lab.command(&["gateway"]), port)
+    }
+
+    /// The same of a command that starts it.
+    pub fn started(mut command: Command, port: u16) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut gateway = Self { child, port };
         until("the gateway has heard of the agent", || {
