@@ -170,7 +170,7 @@ fn answers(lab: &Lab, port: u16, browser: &Browser) {
     let took = since.elapsed().as_secs_f64();
     let used = cpu(gateway.pid()) - before;
     times.sort_by(f64::total_cmp);
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let at = |per_mille: usize| times[(times.len() - 1) * per_mille / 1_000];
     println!(
         "ForwardAuth, the gateway on one core, {ASKERS} connections, {} s",
         ASK_FOR.as_secs()
@@ -182,9 +182,9 @@ fn answers(lab: &Lab, port: u16, browser: &Browser) {
     println!("  of the core                        {:.0} %", 100.0 * used / took);
     println!(
         "  50 %, 99 %, most                   {:.2}, {:.2}, {:.2} ms (goal of 99 %: 2)",
-        at(0.5),
-        at(0.99),
-        at(1.0)
+        at(500),
+        at(990),
+        at(1_000)
     );
 }
 
