@@ -1,6 +1,8 @@
 //! What every store must do.
 
-use labtop::world::leases::Leases;
+use std::time::Duration;
+
+use labtop::world::leases::{Leases, Strikes};
 
 use crate::redis::Server;
 use crate::{Bench, connect, held, pairs, wish};
@@ -31,6 +33,7 @@ on_each! {
     many_are_answered_in_order
     of_many_who_claim_one_gets_it
     an_extension_moves_the_end_both_ways
+    strikes_count_for_a_while_and_can_be_forgotten
 }
 
 async fn a_name_is_taken_once(bench: Bench) {
@@ -117,6 +120,28 @@ async fn an_extension_moves_the_end_both_ways(bench: Bench) {
     assert_eq!(store.extend(vec![wish("a/an", "mine", 300)]).await.unwrap(), [true]);
     bench.pass(400).await;
     assert_eq!(held(store).await, pairs(&[]));
+}
+
+async fn strikes_count_for_a_while_and_can_be_forgotten(bench: Bench) {
+    const WINDOW: Duration = Duration::from_millis(500);
+    let store = &bench.store;
+    assert_eq!(store.strikes("student:an").await.unwrap(), Strikes::default());
+    for count in 1..=3 {
+        let struck = store.strike("student:an", WINDOW).await.unwrap();
+        assert_eq!(struck.count, count);
+        assert!((1..=500).contains(&struck.left_ms), "{struck:?}");
+    }
+    assert_eq!(store.strikes("student:an").await.unwrap().count, 3);
+    assert_eq!(store.strikes("student:anh").await.unwrap().count, 0, "nobody else's");
+    store.absolve("student:an").await.unwrap();
+    assert_eq!(store.strikes("student:an").await.unwrap(), Strikes::default());
+    // The while begins with the first and is not drawn out by the next.
+    store.strike("student:an", WINDOW).await.unwrap();
+    bench.pass(300).await;
+    store.strike("student:an", WINDOW).await.unwrap();
+    bench.pass(300).await;
+    assert_eq!(store.strikes("student:an").await.unwrap(), Strikes::default());
+    assert_eq!(store.strike("student:an", WINDOW).await.unwrap().count, 1);
 }
 
 #[tokio::test]

@@ -105,8 +105,9 @@ async fn every_key_lies_below_the_prefix_and_in_the_database_of_the_address() {
     let store = connect_to(&url, INSTANCE, "school/lab:");
     store.claim(vec![wish("a/an", "mine", 60_000)]).await.unwrap();
     store.permit("ENGINE", "me", 1, Duration::from_secs(5)).await.unwrap();
+    store.strike("student:an", Duration::from_secs(5)).await.unwrap();
     let keys = server.cli(&["KEYS", "*"]);
-    assert_eq!(keys.lines().count(), 3, "{keys}");
+    assert_eq!(keys.lines().count(), 4, "{keys}");
     assert!(keys.lines().all(|key| key.starts_with("school/lab:")), "{keys}");
     assert_eq!(server.cli(&["-n", "0", "DBSIZE"]), "0");
 }
@@ -124,6 +125,8 @@ async fn a_user_of_the_servers_who_may_only_touch_the_prefix_is_enough() {
         store.permit("E", "me", 1, Duration::from_secs(5)).await.unwrap(),
         Some(true)
     );
+    assert_eq!(store.strike("s", Duration::from_secs(5)).await.unwrap().count, 1);
+    store.absolve("s").await.unwrap();
     let wrong = connect_to(&url.replace("s3cret", "wr0ng"), INSTANCE, "labtop:");
     let fault = wrong.list(&[]).await.unwrap_err();
     assert!(
