@@ -21,6 +21,7 @@ use crate::codes::{self, CodeError};
 use crate::domain::command::{Answer, Command, Outcome, Query};
 use crate::domain::ids::{RoomName, StudentId};
 use crate::domain::roster::{CodeHash, Email, PersonName, RosterLine, RosterRow};
+use crate::paths::Paths;
 use crate::wire::client::Client;
 use cards::Card;
 
@@ -58,8 +59,10 @@ pub async fn run(verb: RosterVerb, config: Option<&Path>) -> Result<Exit, Proble
             outcome::run(&attach(config).await?, Command::MoveStudent { room, student, to }).await
         }
         RosterVerb::Ls { room, json } => ls(&find().await?, room, json).await,
-        RosterVerb::Cards(args) => print_cards(&attach(config).await?, args, |line| !line.has_code).await,
-        RosterVerb::Reissue(args) => reissue(&attach(config).await?, args).await,
+        RosterVerb::Cards(args) => {
+            print_cards(&attach(config).await?, (args, address(config)), |line| !line.has_code).await
+        }
+        RosterVerb::Reissue(args) => reissue(&attach(config).await?, args, address(config)).await,
     }
 }
 
@@ -172,7 +175,7 @@ fn lines_table(lines: &[RosterLine]) -> String {
     table::render(&columns, &lines.iter().map(cells).collect::<Vec<_>>())
 }
 
-async fn reissue(client: &Client, args: ReissueArgs) -> Result<Exit, Problem> {
+async fn reissue(client: &Client, args: ReissueArgs, address: Option<String>) -> Result<Exit, Problem> {
     let ReissueArgs { cards, students, all } = args;
     let lines = roster(client, cards.room.clone()).await?;
     let stranger = |student: &&StudentId| !lines.iter().any(|line| line.row.student == **student);
@@ -184,18 +187,28 @@ async fn reissue(client: &Client, args: ReissueArgs) -> Result<Exit, Problem> {
         return Err(Problem::new(Exit::Failed, text));
     }
     let chosen = |line: &RosterLine| all || students.contains(&line.row.student);
-    deal(client, cards, lines.into_iter().filter(chosen).collect(), |_| true).await
+    deal(
+        client,
+        (cards, address),
+        lines.into_iter().filter(chosen).collect(),
+        |_| true,
+    )
+    .await
 }
 
-async fn print_cards(client: &Client, args: CardsArgs, new: fn(&RosterLine) -> bool) -> Result<Exit, Problem> {
+async fn print_cards(
+    client: &Client,
+    (args, address): (CardsArgs, Option<String>),
+    new: fn(&RosterLine) -> bool,
+) -> Result<Exit, Problem> {
     let lines = roster(client, args.room.clone()).await?;
-    deal(client, args, lines, new).await
+    deal(client, (args, address), lines, new).await
 }
 
 /// Gives codes to those of the lines that are to have new ones, and prints a card for each line.
 async fn deal(
     client: &Client,
-    args: CardsArgs,
+    (args, address): (CardsArgs, Option<String>),
     lines: Vec<RosterLine>,
     new: fn(&RosterLine) -> bool,
 ) -> Result<Exit, Problem> {
@@ -213,6 +226,7 @@ async fn deal(
         dealt.push(Card {
             row: line.row,
             room: room.clone(),
+            address: address.clone(),
             code,
         });
     }
@@ -232,6 +246,14 @@ async fn deal(
         None => print(&cards::table(&dealt))?,
     }
     Ok(Exit::Done)
+}
+
+/// Where students sign in, by the configuration. One that cannot be read is told of by the agent; cards go without.
+fn address(config: Option<&Path>) -> Option<String> {
+    let paths = Paths::of_process().ok()?;
+    let root = rustix::process::geteuid().is_root();
+    let loaded = crate::config::load(config, |name| std::env::var(name).ok(), &paths.state, root).ok()?;
+    loaded.settings.gateway.public_url
 }
 
 /// Hashing takes 20 ms a code, on every processor.

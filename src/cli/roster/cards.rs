@@ -17,6 +17,8 @@ use crate::domain::roster::{PersonName, RosterRow};
 pub(super) struct Card {
     pub(super) row: RosterRow,
     pub(super) room: RoomName,
+    /// Where students sign in, where the configuration says so.
+    pub(super) address: Option<String>,
     /// The code, when it is a new one: an older one cannot be told again.
     pub(super) code: Option<String>,
 }
@@ -26,6 +28,7 @@ pub(super) struct Card {
 struct CardJson<'a> {
     room: &'a RoomName,
     student: &'a StudentId,
+    address: Option<&'a str>,
     name: Option<&'a PersonName>,
     code: Option<&'a str>,
 }
@@ -84,6 +87,7 @@ pub(super) fn json(cards: &[Card]) -> io::Result<String> {
         .map(|card| CardJson {
             room: &card.room,
             student: &card.row.student,
+            address: card.address.as_deref(),
             name: card.row.name.as_ref(),
             code: card.code.as_deref(),
         })
@@ -131,8 +135,11 @@ fn card(card: &Card) -> String {
         || "as on your earlier card".to_owned(),
         |code| format!("<code>{code}</code>"),
     );
+    let address = card.address.as_deref().map_or_else(String::new, |url| {
+        format!("<dt>Sign in at</dt><dd>{}/login</dd>", escaped(url))
+    });
     format!(
-        "<article><h2>{}</h2><dl><dt>Room</dt><dd>{}</dd><dt>Student</dt><dd>{}</dd><dt>Access code</dt><dd>{code}</dd>\
+        "<article><h2>{}</h2><dl>{address}<dt>Room</dt><dd>{}</dd><dt>Student</dt><dd>{}</dd><dt>Access code</dt><dd>{code}</dd>\
          </dl></article>\n",
         escaped(&name),
         card.room,
@@ -165,6 +172,7 @@ mod tests {
                 ..RosterRow::of("an".parse().unwrap())
             },
             room: "exam-1".parse().unwrap(),
+            address: Some("https://lab.test".to_owned()),
             code: code.map(str::to_owned),
         };
         let cards = [card("<script>&\"'", Some("7KQ2-M9XD")), card("Bo", None)];
@@ -173,6 +181,7 @@ mod tests {
             page.contains("&lt;script&gt;&amp;&quot;&#39;") && !page.contains("<script>"),
             "{page}"
         );
+        assert!(page.contains("https://lab.test/login"), "{page}");
         assert!(
             page.contains("7KQ2-M9XD") && page.contains("as on your earlier card"),
             "{page}"
