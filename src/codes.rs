@@ -11,6 +11,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash}
 use argon2::{Algorithm, Argon2, Params, Version};
 use sha2::{Digest, Sha256};
 
+use crate::domain::hex::hex;
 use crate::domain::roster::CodeHash;
 
 /// Crockford's base 32.
@@ -111,13 +112,8 @@ pub fn matches(hash: Option<&CodeHash>, typed: &str) -> bool {
 /// What stands for a code that is used once, and soon: SHA-256 in hexadecimal; none when it cannot be one.
 #[must_use]
 pub fn digest(code: &str) -> Option<String> {
-    use std::fmt::Write;
     let code = normal(code).filter(|code| code.len() == PEEK_CODE)?;
-    let bytes = Sha256::digest(code);
-    Some(bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Some(hex(&Sha256::digest(code)))
 }
 
 fn hasher() -> Option<Argon2<'static>> {

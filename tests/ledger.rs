@@ -159,6 +159,7 @@ fn session(seat: SeatId, n: u8, looks: bool) -> SessionRecord {
     SessionRecord {
         id: session_id(n),
         seat,
+        opening: u64::from(n),
         began_unix_ms: 1,
         ends_unix_ms: 2,
         address: "192.0.2.7".into(),

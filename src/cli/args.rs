@@ -287,7 +287,7 @@ pub struct OpenArgs {
     /// One seat for each of these students, who are put on the room's roster.
     #[arg(long, value_name = "A,B,C", value_delimiter = ',', conflicts_with = "roster")]
     pub students: Vec<StudentId>,
-    /// One seat for each student of this file, which becomes the room's roster; without a file, of the roster it has.
+    /// One seat for each student of this file, which becomes the room's roster; without a file, of the roster it has. Who is put on it later gets a seat by signing in.
     #[arg(long, value_name = "FILE.csv", num_args = 0..=1)]
     pub roster: Option<Option<PathBuf>>,
     /// Make no seat until its student signs in.

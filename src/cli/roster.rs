@@ -49,8 +49,12 @@ pub async fn run(verb: RosterVerb, config: Option<&Path>) -> Result<Exit, Proble
                 email: args.email,
                 minutes: args.minutes,
             };
-            let (room, rows) = (args.room, vec![row]);
-            outcome::run(&attach(config).await?, Command::ImportRoster { room, rows }).await
+            let command = Command::ImportRoster {
+                room: args.room,
+                rows: vec![row],
+                whole: false,
+            };
+            outcome::run(&attach(config).await?, command).await
         }
         RosterVerb::Remove(StudentArgs { room, student, .. }) => {
             outcome::run(&attach(config).await?, Command::RemoveFromRoster { room, student }).await
@@ -100,8 +104,16 @@ async fn import(args: ImportArgs, config: Option<&Path>) -> Result<Exit, Problem
         print(&what_would_change(&args.room, &rows, &known))?;
         return Ok(Exit::Done);
     }
-    let room = args.room;
-    outcome::run(&client, Command::ImportRoster { room, rows }).await
+    outcome::run(&client, whole(args.room, rows)).await
+}
+
+/// The order that makes the rows of a file the room's roster.
+pub fn whole(room: RoomName, rows: Vec<RosterRow>) -> Command {
+    Command::ImportRoster {
+        room,
+        rows,
+        whole: true,
+    }
 }
 
 fn what_would_change(room: &RoomName, rows: &[RosterRow], known: &[RosterLine]) -> String {
@@ -115,8 +127,10 @@ fn what_would_change(room: &RoomName, rows: &[RosterRow], known: &[RosterLine]) 
         })
     };
     let (new, same) = (rows.iter().filter(is_new).count(), rows.iter().filter(is_same).count());
+    let gone = known.len() - (rows.len() - new);
     format!(
-        "Would put {new} new students on the roster of {room} and change {}; {same} are as they are\n",
+        "Would put {new} new students on the roster of {room}, change {}, and take {gone} off that the file does not name; \
+         {same} are as they are\n",
         rows.len() - new - same
     )
 }

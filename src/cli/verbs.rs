@@ -95,8 +95,7 @@ async fn open(args: OpenArgs, config: Option<&Path>) -> Result<Exit, Problem> {
         if args.dry_run || checked != Exit::Done {
             return Ok(checked);
         }
-        let room = args.room.clone();
-        outcome::run(&client, Command::ImportRoster { room, rows }).await?;
+        outcome::run(&client, roster::whole(args.room.clone(), rows)).await?;
     }
     let command = order(
         args.who().map_err(|text| Problem::new(Exit::Usage, text))?,

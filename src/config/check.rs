@@ -150,9 +150,8 @@ fn gateway(section: &Section<'_>) -> GatewaySettings {
     let settings = GatewaySettings {
         listen: listen.unwrap_or(GATEWAY),
         public_url: section.read("public_url", web_address),
-        traefik_url: section.read("traefik_url", web_address),
     };
-    section.end(&[]);
+    section.end(&["traefik_url"]);
     settings
 }
 

@@ -188,8 +188,6 @@ struct Gateway<'a> {
     listen: SocketAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_url: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traefik_url: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -254,7 +252,6 @@ fn general(settings: &Settings) -> General<'_> {
         gateway: Gateway {
             listen: settings.gateway.listen,
             public_url: settings.gateway.public_url.as_deref(),
-            traefik_url: settings.gateway.traefik_url.as_deref(),
         },
         limits: settings.limits,
         agent: agent(&settings.agent),

@@ -137,6 +137,8 @@ pub enum Command {
         room: RoomName,
         /// Who.
         rows: Vec<RosterRow>,
+        /// Whether these are all: whoever else is on the roster is taken off.
+        whole: bool,
     },
     /// Takes a student off a room's roster. Their seat stays until its lease ends or the room closes.
     RemoveFromRoster {
@@ -245,7 +247,7 @@ impl Command {
     pub fn target(&self) -> String {
         match self {
             Self::OpenRoom { room, .. } | Self::CloseRoom { room, .. } => room.to_string(),
-            Self::ImportRoster { room, rows } => students(room, rows.iter().map(|row| &row.student)),
+            Self::ImportRoster { room, rows, .. } => students(room, rows.iter().map(|row| &row.student)),
             Self::SetCodes { room, codes } => students(room, codes.iter().map(|(student, _)| student)),
             Self::RemoveFromRoster { room, student } | Self::RevokeSession { room, student } => {
                 format!("{room}/{student}")

@@ -61,6 +61,8 @@ pub struct SessionRecord {
     pub id: SessionId,
     /// The only seat that it opens.
     pub seat: SeatId,
+    /// In which opening of its room: whoever stays signed in from an earlier one opens nothing of a later one.
+    pub opening: u64,
     /// When it began, Unix milliseconds.
     pub began_unix_ms: u64,
     /// When it ends at the latest, Unix milliseconds.
@@ -76,6 +78,8 @@ pub struct SessionRecord {
 pub struct DoorSeat {
     /// Which seat.
     pub seat: SeatId,
+    /// In which opening of its room.
+    pub opening: u64,
     /// Path of its route.
     pub route: String,
     /// Where it is in its life.
@@ -86,10 +90,8 @@ pub struct DoorSeat {
     pub ends_unix_ms: Option<u64>,
     /// Its place in the line of seats that are to be made, from 1.
     pub place: Option<usize>,
-    /// What fails, in a word for a student.
+    /// Whether something fails, which is tried again.
     pub trouble: bool,
-    /// Where its program answers, `IP:PORT`; none while it does not run, or has no port.
-    pub target: Option<String>,
     /// What its template says of its door.
     pub policy: DoorPolicy,
 }

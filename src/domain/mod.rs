@@ -12,6 +12,7 @@ pub mod door;
 pub mod effect;
 pub mod fault;
 pub mod harmless;
+pub mod hex;
 pub mod ids;
 pub mod names;
 pub mod notice;

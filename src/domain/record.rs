@@ -41,7 +41,7 @@ pub struct RoomRecord {
     /// How long its seats are held, minutes; 0 for as long as its template says.
     #[serde(default)]
     pub minutes: u32,
-    /// Whether a seat is only made when its student comes.
+    /// Whether a student of the roster who comes and has no seat gets one.
     #[serde(default)]
     pub on_demand: bool,
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::fault::Refusal;
+use super::fault::{Refusal, RefusalCode};
 use super::ids::{ROOM_NAME_MAX, RoomName, quoted};
 
 /// Longest name of a user or a group, characters.
@@ -349,6 +349,21 @@ impl Actor {
             return Ok(());
         }
         Err(Refusal::role(self, verb, needs, room))
+    }
+
+    /// Whether it is the gateway, or an admin in its place; or why not.
+    ///
+    /// # Errors
+    /// For everybody else.
+    pub fn must_keep_doors(&self) -> Result<(), Refusal> {
+        if self.rights.is_gateway() || self.may(Role::Admin, None) {
+            return Ok(());
+        }
+        let text = format!(
+            "{} may not keep the students' door: [roles] gateway names who may",
+            self.name
+        );
+        Err(Refusal::new(RefusalCode::Role, text))
     }
 }
 

@@ -262,8 +262,6 @@ pub struct GatewaySettings {
     pub listen: SocketAddr,
     /// The address that students type, `https://HOST`; none means whichever they typed.
     pub public_url: Option<String>,
-    /// Where this machine reaches Traefik.
-    pub traefik_url: Option<String>,
 }
 
 /// Bounds on what runs at once.

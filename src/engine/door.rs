@@ -14,9 +14,9 @@ use super::run::Run;
 use super::world::World;
 use crate::codes;
 use crate::domain::door::{AccessCode, DoorWish, Knock, KnockAnswer};
-use crate::domain::fault::{Fault, FaultCode, Refusal, RefusalCode};
-use crate::domain::ids::{SessionId, StudentId};
-use crate::domain::role::{Actor, Role};
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::{BadId, SeatId, SessionId, StudentId};
+use crate::domain::role::Actor;
 use crate::domain::roster::CodeHash;
 use crate::world::leases::Strikes;
 
@@ -37,12 +37,8 @@ const COUNTED_HERE_MAX: usize = 10_000;
 
 /// Answers a gateway.
 pub(super) fn knock(run: &Run, actor: Actor, knock: Knock, reply: oneshot::Sender<KnockAnswer>) {
-    if !actor.rights.is_gateway() && !actor.may(Role::Admin, None) {
-        let text = format!(
-            "{} may not keep the students' door: [roles] gateway names who may",
-            actor.name
-        );
-        let _ = reply.send(Refusal::new(RefusalCode::Role, text).into());
+    if let Err(refusal) = actor.must_keep_doors() {
+        let _ = reply.send(refusal.into());
         return;
     }
     let opening = match &knock {
@@ -119,16 +115,15 @@ async fn decide(
     let _ = reply.send(answer);
 }
 
-fn receipt_target(run: &Run, session: &SessionId) -> Option<(crate::domain::ids::SeatId, u64)> {
+fn receipt_target(run: &Run, session: &SessionId) -> Option<(SeatId, u64)> {
     let session = run
         .control
         .sessions()
         .find(|one| one.id == *session && one.onlooker.is_none())?;
-    let opening = run.control.opening(&session.seat.room)?;
-    Some((session.seat.clone(), opening))
+    Some((session.seat.clone(), session.opening))
 }
 
-async fn receipt(world: &World, target: Option<(crate::domain::ids::SeatId, u64)>) -> KnockAnswer {
+async fn receipt(world: &World, target: Option<(SeatId, u64)>) -> KnockAnswer {
     let Some((seat, opening)) = target else {
         return KnockAnswer::Receipt { receipt: None };
     };
@@ -144,11 +139,13 @@ async fn prove(world: &World, student: &StudentId, code: AccessCode, address: &s
     world.unlocked(&of_student, STUDENT_STRIKES).await?;
     world.unlocked(&of_address, ADDRESS_STRIKES).await?;
     let hash = world.ledger.code_hash(student.clone()).await?;
+    // Whoever finds no place has tried nothing.
+    let place = world.hashers.place()?;
     // Counted before it is looked at, and forgotten when it was right: many at once get no more tries than one after
     // the other.
     world.strike(std::slice::from_ref(&of_student)).await;
     world.unlocked(&of_student, STUDENT_STRIKES + 1).await?;
-    if !world.hashers.matches(hash, code).await? {
+    if !place.matches(hash, code).await? {
         world.strike(&[of_address]).await;
         return Err(KnockAnswer::Wrong);
     }
@@ -170,7 +167,7 @@ async fn look(world: &World, code: &AccessCode, address: &str) -> Result<(String
 fn new_session() -> Result<SessionId, Fault> {
     let id = uuid::Uuid::new_v4().simple().to_string();
     id.parse()
-        .map_err(|error: crate::domain::ids::BadId| Fault::new(FaultCode::Unknown, error.to_string()))
+        .map_err(|error: BadId| Fault::new(FaultCode::Unknown, error.to_string()))
 }
 
 fn of_student(student: &StudentId) -> String {
@@ -273,14 +270,25 @@ impl Hashers {
         Self(queue)
     }
 
-    async fn matches(&self, hash: Option<CodeHash>, code: AccessCode) -> Result<bool, Fault> {
-        let busy =
-            || Fault::new(FaultCode::Unknown, "too many sign in at this moment").hint("Try again in a few seconds");
+    /// A place in the line.
+    fn place(&self) -> Result<Place<'_>, Fault> {
+        self.0.try_reserve().map(Place).map_err(|_| busy())
+    }
+}
+
+/// A place in the line of codes that are compared.
+struct Place<'h>(mpsc::Permit<'h, Comparison>);
+
+impl Place<'_> {
+    async fn matches(self, hash: Option<CodeHash>, code: AccessCode) -> Result<bool, Fault> {
         let (reply, answer) = oneshot::channel();
-        let asked = Comparison { hash, code, reply };
-        self.0.try_send(asked).map_err(|_| busy())?;
+        self.0.send(Comparison { hash, code, reply });
         answer.await.map_err(|_| busy())
     }
+}
+
+fn busy() -> Fault {
+    Fault::new(FaultCode::Unknown, "too many sign in at this moment").hint("Try again in a few seconds")
 }
 
 fn compare(waiting: &Mutex<mpsc::Receiver<Comparison>>) {

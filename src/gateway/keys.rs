@@ -2,7 +2,6 @@
 //!
 //! Knows: a file of this user's alone, and how long a key counts. Must not know: who has a session.
 
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -16,6 +15,7 @@ use sha2::Sha256;
 
 use super::hs256;
 use crate::domain::door::{SESSION_MAX_MS, SessionRecord};
+use crate::domain::hex::hex;
 use crate::domain::ids::SessionId;
 
 /// How long a key signs, before a new one does.
@@ -199,13 +199,6 @@ fn new_key(since_unix_ms: Option<u64>) -> Result<Key, KeyError> {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn bytes(hex: &str) -> Option<Vec<u8>> {
     if !hex.is_ascii() || !hex.len().is_multiple_of(2) {
         return None;
@@ -265,6 +258,7 @@ mod tests {
         SessionRecord {
             id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
             seat: "a/an".parse().unwrap(),
+            opening: 1,
             began_unix_ms: NOW,
             ends_unix_ms,
             address: String::new(),

@@ -39,7 +39,7 @@ pub(super) struct Credentials {
 #[derive(Deserialize)]
 pub(super) struct Marked {
     #[serde(default)]
-    pub(super) mark: String,
+    mark: String,
 }
 
 impl Gateway {
@@ -48,11 +48,23 @@ impl Gateway {
         self.keys.read(session_cookie(headers)?, self.memory.now_unix_ms()?)
     }
 
-    /// Whether a form that changes something comes from our own page. A browser must bring the mark of its session.
-    pub(super) fn accepts(&self, headers: &HeaderMap, session: &SessionId, mark: &str) -> bool {
+    /// The session of a form that changes something, or what is answered instead: it must come from our own page. A
+    /// browser must bring the mark of its session.
+    #[expect(clippy::result_large_err, reason = "the other side is an answer, made once")]
+    pub(super) fn sender(
+        &self,
+        headers: &HeaderMap,
+        form: Result<Form<Marked>, FormRejection>,
+    ) -> Result<SessionId, Response> {
+        let mark = form.map(|Form(form)| form.mark).unwrap_or_default();
+        let session = self.session_of(headers);
+        let session = session.ok_or_else(|| Redirect::to("/login").into_response())?;
         let is_browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
         let same_site = is_same_site(headers, self.public_url.as_deref());
-        same_site && (!is_browser || self.keys.is_marked(session, mark))
+        if same_site && (!is_browser || self.keys.is_marked(&session, &mark)) {
+            return Ok(session);
+        }
+        Err(another_site())
     }
 
     /// The cookie of a session that begins.
@@ -136,7 +148,7 @@ pub(super) async fn sign_in(
 }
 
 const WRONG: &str = "Student and code do not belong together. Look at your card and try again.";
-const AWAY: &str = "The lab does not answer at the moment. Try again in a few seconds.";
+pub(super) const AWAY: &str = "The lab does not answer at the moment. Try again in a few seconds.";
 
 impl Credentials {
     fn none() -> Self {
@@ -251,20 +263,15 @@ pub(super) async fn sign_out(
     headers: HeaderMap,
     form: Result<Form<Marked>, FormRejection>,
 ) -> Response {
-    let mark = form.map(|Form(form)| form.mark).unwrap_or_default();
-    let Some(session) = gateway.session_of(&headers) else {
-        return Redirect::to("/login").into_response();
+    let session = match gateway.sender(&headers, form) {
+        Ok(session) => session,
+        Err(response) => return response,
     };
-    if !gateway.accepts(&headers, &session, &mark) {
-        return another_site();
-    }
-    let Some(answer) = gateway
-        .port
-        .ask(Knock::SignOut {
-            session: session.clone(),
-        })
-        .await
-    else {
+    let asked = Knock::SignOut {
+        session: session.clone(),
+    };
+    // Whatever else the agent says, it has not ended the session.
+    let Some(KnockAnswer::Done { text }) = gateway.port.ask(asked).await else {
         let page = Word {
             heading: "Not signed out",
             words: AWAY,
@@ -275,13 +282,9 @@ pub(super) async fn sign_out(
         return show(StatusCode::SERVICE_UNAVAILABLE, &page);
     };
     gateway.memory.forget(&session);
-    let words = match &answer {
-        KnockAnswer::Done { text } => text.as_str(),
-        _ => "You are signed out",
-    };
     let page = Word {
         heading: "Signed out",
-        words,
+        words: &text,
         link: "/login",
         link_words: "Sign in",
         ..Word::default()
@@ -294,7 +297,7 @@ pub(super) async fn sign_out(
 }
 
 /// A form that one of our pages did not send.
-pub(super) fn another_site() -> Response {
+fn another_site() -> Response {
     let page = Word {
         heading: "Not done",
         words: "That form did not come from your own page. Go back there and try again.",

@@ -101,7 +101,9 @@ impl Memory {
             may.then_some(session)
         };
         let session = known.state.sessions.get(id).or_else(expected)?.clone();
-        let seat = known.state.seats.get(&session.seat).cloned();
+        // One of another opening is another seat.
+        let own = |seat: &&DoorSeat| seat.opening == session.opening;
+        let seat = known.state.seats.get(&session.seat).filter(own).cloned();
         Some(Visit { session, seat })
     }
 
@@ -175,6 +177,7 @@ mod tests {
         SessionRecord {
             id: digit.to_string().repeat(32).parse().unwrap(),
             seat: "a/an".parse().unwrap(),
+            opening: 1,
             began_unix_ms: 1,
             ends_unix_ms: 9,
             address: String::new(),

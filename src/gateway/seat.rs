@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Gateway;
-use super::login::{Marked, another_site};
+use super::login::{AWAY, Marked};
 use super::memory::Visit;
 use super::pages::{Seat, Word, show};
 use super::request::wants_json;
@@ -237,20 +237,14 @@ pub(super) async fn hand_in(
     headers: HeaderMap,
     form: Result<Form<Marked>, FormRejection>,
 ) -> Response {
-    let mark = form.map(|Form(form)| form.mark).unwrap_or_default();
-    let Some(session) = gateway.session_of(&headers) else {
-        return Redirect::to("/login").into_response();
+    let session = match gateway.sender(&headers, form) {
+        Ok(session) => session,
+        Err(response) => return response,
     };
-    if !gateway.accepts(&headers, &session, &mark) {
-        return another_site();
-    }
     let (status, heading, words) = match gateway.port.ask(Knock::HandIn { session }).await {
         Some(KnockAnswer::Done { text }) => (StatusCode::OK, "Handed in", text),
         Some(KnockAnswer::Refused { refusal }) => (StatusCode::CONFLICT, "Not handed in", refusal.text),
-        _ => {
-            let words = "The lab does not answer at the moment. Try again in a few seconds.".to_owned();
-            (StatusCode::SERVICE_UNAVAILABLE, "Not handed in", words)
-        }
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "Not handed in", AWAY.to_owned()),
     };
     let page = Word {
         heading,

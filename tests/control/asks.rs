@@ -90,6 +90,7 @@ pub fn import(name: &str, students: &[&str]) -> Command {
     Command::ImportRoster {
         room: room(name),
         rows: rows.collect(),
+        whole: true,
     }
 }
 

@@ -361,3 +361,94 @@ fn a_trespass_is_told_of_once_a_minute() {
             .any(|text| text.contains("a/an tried to get into the seat a/bo"))
     );
 }
+
+#[test]
+fn who_is_still_signed_in_from_an_earlier_opening_is_nobody_in_the_next() {
+    let mut rig = room_with(|door| {
+        door.logout = Leaving::Collect;
+        door.hand_in = Some(Leaving::Collect);
+    });
+    sign_in(&mut rig, 1, "an", None);
+    rig.settle();
+    let before = in_with(&rig, 1);
+    rig.ask(close("a", false));
+    rig.settle();
+    rig.ask(open_for("a", &["an"]));
+    rig.settle();
+    assert!(rig.control.sessions().next().is_none());
+    assert_eq!(rig.control.door().ended.get(&before.id), Some(&Ended::Expired));
+    assert!(rig.control.door().seats[&seat("a/an")].opening > before.opening);
+    // Also one that the ledger brings back changes nothing of the new seat.
+    rig.people.sessions.push(before);
+    let mut next = rig.restarted();
+    wish(&mut next, 2, DoorWish::HandIn(session(1)));
+    wish(&mut next, 3, DoorWish::SignOut(session(1)));
+    next.settle();
+    assert!(next.control.has_seat(&seat("a/an")) && next.control.door().seats[&seat("a/an")].open);
+}
+
+#[test]
+fn a_roster_of_an_earlier_class_lets_nobody_into_a_room_that_was_opened_for_others() {
+    let mut rig = room_with(|_| {});
+    rig.ask(close("a", false));
+    rig.settle();
+    rig.ask(open_for("a", &["bo"]));
+    rig.settle();
+    sign_in(&mut rig, 1, "an", None);
+    assert_eq!(answer(&rig, 1), &KnockAnswer::NoRoom);
+    sign_in(&mut rig, 2, "bo", None);
+    rig.settle();
+    assert_eq!(in_with(&rig, 2).seat, seat("a/bo"));
+}
+
+#[test]
+fn a_file_is_the_roster_and_whoever_it_leaves_out_is_out() {
+    let mut rig = Rig::new();
+    rig.ask(import("a", &["an", "bo"]));
+    rig.settle();
+    rig.ask(open_on_demand("a"));
+    rig.settle();
+    sign_in(&mut rig, 1, "an", None);
+    rig.settle();
+    rig.ask(import("a", &["bo", "cy"]));
+    rig.settle();
+    assert_eq!(rig.control.door().ended.get(&session(1)), Some(&Ended::Revoked));
+    assert!(rig.control.has_seat(&seat("a/an")), "the work stays");
+    sign_in(&mut rig, 2, "an", None);
+    assert_eq!(answer(&rig, 2), &KnockAnswer::NoRoom);
+    let written: Vec<&str> = rig.people.rosters.keys().map(|(_, student)| student.as_str()).collect();
+    assert_eq!(written, ["bo", "cy"]);
+}
+
+#[test]
+fn who_is_taken_off_the_roster_while_signing_in_is_not_let_in() {
+    let mut rig = room_with(|_| {});
+    rig.ask(Command::RemoveFromRoster {
+        room: room("a"),
+        student: "an".parse().unwrap(),
+    });
+    // The roster is being written: the student still comes through the first look, and not through the second.
+    sign_in(&mut rig, 1, "an", None);
+    rig.settle();
+    assert_eq!(answer(&rig, 1), &KnockAnswer::NoRoom);
+    assert!(rig.control.sessions().next().is_none() && rig.people.sessions.is_empty());
+}
+
+#[test]
+fn a_button_that_is_pressed_again_and_again_is_written_once() {
+    let mut rig = room_with(|door| door.hand_in = Some(Leaving::Keep));
+    sign_in(&mut rig, 1, "an", None);
+    rig.settle();
+    rig.written.clear();
+    for ticket in 2..100 {
+        wish(&mut rig, ticket, DoorWish::HandIn(session(1)));
+    }
+    rig.write_all();
+    let written = rig.written.iter();
+    assert_eq!(
+        written
+            .filter(|c| matches!(c, Change::Audit(e) if e.verb == "hand in"))
+            .count(),
+        1
+    );
+}

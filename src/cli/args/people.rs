@@ -11,11 +11,12 @@ use crate::domain::roster::{Email, PersonName};
 /// `labtop roster …`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum RosterVerb {
-    /// Put the students of a file on a room's roster. All of it, or, when a line is wrong, nothing.
+    /// Make the students of a file the room's roster. All of it, or, when a line is wrong, nothing.
     #[command(
         after_help = "The file is UTF-8 with commas or semicolons: id, name, email, minutes; only the id must be there. A first
 line with these words names the columns, in any order. Minutes are a student's own, when they are
-not the room's.
+not the room's. Who is not in the file is taken off the roster; their name and code stay for other
+rooms, and a seat that they have stays until its lease ends or the room closes.
 
 Example:
   labtop roster import exam-1 class.csv --dry-run"

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Control;
 use super::drain::stopping;
 use super::state::{Doing, Seat};
-use super::tickets::students;
 use super::view::phase;
 use crate::domain::door::{
     DoorSeat, DoorState, DoorWish, Ended, KnockAnswer, Leaving, PEEK_CODE_MS, SESSION_MAX_MS, SecondLogin,
@@ -32,6 +31,8 @@ const ENDED_KEPT: usize = 1_000;
 /// Codes for a look that wait to be used.
 const PEEKS_MAX: usize = 64;
 const MINUTE_MS: u64 = 60_000;
+/// What a student is told who hands in and goes on.
+const SAVING: &str = "Your work is being saved; the receipt appears here";
 
 /// What is remembered of the door.
 #[derive(Debug, Default)]
@@ -52,6 +53,7 @@ pub(super) struct Door {
 struct Peek {
     digest: String,
     seat: SeatId,
+    opening: u64,
     who: String,
     until_mono_ms: u64,
 }
@@ -106,6 +108,9 @@ impl Control {
             (Some(_), _) | (None, []) => return Err(KnockAnswer::NoRoom),
             (None, _) => return Err(KnockAnswer::Choose { rooms }),
         };
+        let Some(opening) = self.opening(&room) else {
+            return Err(KnockAnswer::NoRoom);
+        };
         let seat = SeatId::new(room, student.clone());
         if self.refuses_second(&seat) {
             let text = format!(
@@ -121,6 +126,7 @@ impl Control {
             address,
             onlooker: None,
             seat,
+            opening,
         };
         self.admit(ticket, actor, session, "sign in");
         Ok(())
@@ -128,16 +134,23 @@ impl Control {
 
     /// The rooms that a student may go into now.
     fn rooms_of(&self, student: &StudentId) -> Vec<RoomName> {
-        let listed = |room: &RoomName| self.door.rosters.get(room).is_some_and(|all| all.contains_key(student));
-        let open = self
-            .rooms
-            .values()
-            .filter(|room| room.record.wanted == RoomWanted::Open);
-        let names = open.map(|room| &room.record.name);
-        names
-            .filter(|room| listed(room) && !self.is_about_to_close(room))
-            .cloned()
-            .collect()
+        let rooms = self.rooms.values().map(|room| &room.record);
+        let open = rooms.filter(|room| room.wanted == RoomWanted::Open && !self.is_about_to_close(&room.name));
+        let ids = open.map(|room| SeatId::new(room.name.clone(), student.clone()));
+        ids.filter(|id| self.lets_in(id)).map(|id| id.room).collect()
+    }
+
+    /// Whether the student is on the room's roster, and has a seat there, had one, or gets one by coming. A roster
+    /// outlives its room: who is on it from an earlier class has no place in one that was opened for others.
+    fn lets_in(&self, id: &SeatId) -> bool {
+        let seated = self.seats.contains_key(id) || self.door.collected.contains(id);
+        let comes = self.rooms.get(&id.room).is_some_and(|room| room.record.on_demand);
+        self.is_listed(id) && (seated || comes)
+    }
+
+    pub(super) fn is_listed(&self, id: &SeatId) -> bool {
+        let roster = self.door.rosters.get(&id.room);
+        roster.is_some_and(|all| all.contains_key(&id.student))
     }
 
     /// Whether the student has a session, or is being given one, that this sign-in may not end. The stricter of the two
@@ -168,6 +181,7 @@ impl Control {
         let session = SessionRecord {
             id,
             seat: peek.seat,
+            opening: peek.opening,
             began_unix_ms: self.now.unix_ms,
             ends_unix_ms: self.now.unix_ms + LOOK_MS,
             address,
@@ -203,10 +217,10 @@ impl Control {
 
     /// The seat of a student who comes and has none. Who has handed in gets no new one.
     fn seat_on_demand(&self, id: &SeatId) -> Option<SeatRecord> {
-        let coming = self.ops.values().flat_map(Doing::new_seats);
-        let there = self.seats.contains_key(id) || coming.map(|seat| &seat.id).any(|other| other == id);
-        let seated = self.seats.keys().filter(|seat| seat.room == id.room).count();
-        if there || self.door.collected.contains(id) || seated >= SEATS_PER_ROOM_MAX as usize {
+        let coming = self.ops.values().flat_map(Doing::new_seats).map(|seat| &seat.id);
+        let all: BTreeSet<&SeatId> = self.seats.keys().chain(coming).collect();
+        let seated = all.iter().filter(|seat| seat.room == id.room).count();
+        if all.contains(id) || self.door.collected.contains(id) || seated >= SEATS_PER_ROOM_MAX as usize {
             return None;
         }
         let room = &self.rooms.get(&id.room)?.record;
@@ -224,6 +238,11 @@ impl Control {
         let Admission { ticket, session, seat } = admission;
         for record in seat {
             self.seated(record);
+        }
+        if session.onlooker.is_none() && !self.is_listed(&session.seat) {
+            // Taken off the roster while this was being written.
+            self.write_fail_open(vec![Change::EndSessions(vec![session.id])]);
+            return self.out.push(Effect::Answer(ticket, KnockAnswer::NoRoom));
         }
         let same = |other: &SessionRecord| {
             session.onlooker.is_none() && other.onlooker.is_none() && other.seat.student == session.seat.student
@@ -281,18 +300,19 @@ impl Control {
         };
         let session = session.clone();
         let policy = self.rooms.get(&session.seat.room).map(|room| room.record.template.door);
-        let lives = self
-            .seats
-            .get(&session.seat)
-            .is_some_and(|seat| seat.record.wanted < Wanted::Gone);
+        let seat = self.seats.get(&session.seat);
+        let own = seat.filter(|seat| seat.record.session == session.opening && seat.record.wanted < Wanted::Gone);
+        let (lives, saves) = (own.is_some(), own.is_some_and(|seat| seat.saving.is_awaited()));
         match policy.and_then(|policy| policy.hand_in) {
             None => Refusal::conflict("Nothing is handed in here: your work is collected when the room closes").into(),
             Some(_) if !lives => done("Your work is collected already"),
+            // A button that is pressed a thousand times saves once, and is written once.
+            Some(Leaving::Keep) if saves => done(SAVING),
             Some(Leaving::Keep) => {
                 let entry = self.note_of(actor, "hand in", &session, "saving");
                 self.write_fail_open(vec![entry]);
                 self.wish_snapshots(std::slice::from_ref(&session.seat));
-                done("Your work is being saved; the receipt appears here")
+                done(SAVING)
             }
             Some(Leaving::Collect) => {
                 self.collect(actor, &session, "hand in");
@@ -305,9 +325,10 @@ impl Control {
     /// handed in changes nothing any more.
     fn collect(&mut self, actor: &Actor, session: &SessionRecord, verb: &str) {
         let id = &session.seat;
-        let Some(seat) = self.seats.get_mut(id).filter(|seat| seat.record.wanted < Wanted::Gone) else {
-            return;
-        };
+        let seat = self.seats.get_mut(id);
+        // One of a later opening is not what this session is about.
+        let own = |seat: &&mut Seat| seat.record.session == session.opening && seat.record.wanted < Wanted::Gone;
+        let Some(seat) = seat.filter(own) else { return };
         seat.record.wanted = Wanted::Gone;
         seat.fresh_start();
         self.door.collected.insert(id.clone());
@@ -354,9 +375,11 @@ impl Control {
                 "Too many codes wait to be used: try again in two minutes",
             ));
         }
+        let opening = self.seats.get(seat).map_or(0, |seat| seat.record.session);
         self.door.peeks.push(Peek {
             digest,
             seat: seat.clone(),
+            opening,
             who: actor.name.clone(),
             until_mono_ms: now_ms + PEEK_CODE_MS,
         });
@@ -381,17 +404,15 @@ impl Control {
     fn door_seat(&self, seat: &Seat, place: Option<usize>) -> Option<DoorSeat> {
         let record = &seat.record;
         let template = &self.rooms.get(&record.id.room)?.record.template;
-        let target = seat.container.as_ref().filter(|c| !c.state.is_down());
-        let target = target.and_then(|c| Some(format!("{}:{}", c.address?, template.port?)));
         Some(DoorSeat {
             seat: record.id.clone(),
+            opening: record.session,
             route: record.route.clone(),
             phase: phase(seat),
             open: record.wanted < Wanted::Gone,
             ends_unix_ms: (!record.held).then_some(record.deadline_unix_ms),
             place,
             trouble: seat.fault.is_some(),
-            target,
             policy: template.door,
         })
     }
@@ -433,9 +454,4 @@ fn sessions_in_words(count: usize) -> String {
         1 => "1 session".to_owned(),
         count => format!("{count} sessions"),
     }
-}
-
-/// What is said of students whose codes or rosters change.
-pub(super) fn told_of(verb: &str, count: usize, room: &RoomName) -> String {
-    format!("{verb} {} of room {room}", students(count))
 }

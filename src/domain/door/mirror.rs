@@ -126,13 +126,13 @@ mod tests {
     fn seat(student: &str, phase: Phase) -> DoorSeat {
         DoorSeat {
             seat: format!("a/{student}").parse().unwrap(),
+            opening: 1,
             route: format!("/api/r/{student}"),
             phase,
             open: true,
             ends_unix_ms: Some(7),
             place: None,
             trouble: false,
-            target: None,
             policy: DoorPolicy::default(),
         }
     }
@@ -141,6 +141,7 @@ mod tests {
         SessionRecord {
             id: digit.to_string().repeat(32).parse().unwrap(),
             seat: format!("a/{student}").parse().unwrap(),
+            opening: 1,
             began_unix_ms: 1,
             ends_unix_ms: 9,
             address: String::new(),

@@ -9,8 +9,8 @@ use tokio::time::MissedTickBehavior;
 use super::talk::Host;
 use super::watch::left;
 use crate::domain::door::{DoorState, Knock};
-use crate::domain::fault::{Denial, Refusal, RefusalCode};
-use crate::domain::role::{Actor, Role};
+use crate::domain::fault::Denial;
+use crate::domain::role::Actor;
 use crate::engine::handle::Handle;
 use crate::wire::message::Event;
 use crate::wire::stream::Connection;
@@ -21,12 +21,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Tells everything, and then what changes, until the gateway leaves.
 pub async fn doors<S: AsyncRead + AsyncWrite>(connection: Connection<S>, actor: &Actor, host: &Host) -> io::Result<()> {
     let Connection { mut reader, mut writer } = connection;
-    if !actor.rights.is_gateway() && !actor.may(Role::Admin, None) {
-        let text = format!(
-            "{} may not keep the students' door: [roles] gateway names who may",
-            actor.name
-        );
-        let refusal = Refusal::new(RefusalCode::Role, text);
+    if let Err(refusal) = actor.must_keep_doors() {
         return writer.message(&Event::from(Denial::Refused(refusal))).await;
     }
     let mut doors = host.handle.doors();

@@ -5,8 +5,8 @@ use std::io;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::spec::hex;
 use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::hex::hex;
 use crate::domain::template::SeatUser;
 
 /// The user that owns what belongs to the system.

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{Docker, starter};
 use crate::domain::effect::SeatOrder;
 use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::hex::hex;
 use crate::domain::ids::{InstanceId, SeatId, StudentId};
 use crate::domain::names::{
     Kind, LABEL_INSTANCE, LABEL_KIND, LABEL_OWNER, LABEL_ROOM, LABEL_SESSION, LABEL_SPEC, LABEL_STUDENT,
@@ -253,15 +254,6 @@ fn digest(body: &ContainerCreateBody, starter_digest: &str) -> Result<String, Fa
     hasher.update(value.to_string());
     hasher.update(starter_digest);
     Ok(hex(&hasher.finalize()))
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType};
 
 use super::rootfs::header;
-use super::spec::hex;
 use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::hex::hex;
 use crate::domain::template::{SeatUser, Template};
 
 /// Starter files are course material, not data sets: more is a mistake in the configuration.

@@ -4,8 +4,6 @@
 //! Knows: rows of the trail. Must not know: what they are about. Whoever may write the file can write a new chain too:
 //! against that helps a head that was noted elsewhere.
 
-use std::fmt::Write;
-
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
@@ -13,6 +11,7 @@ use super::AuditRow;
 use super::apply::number;
 use super::rows;
 use crate::domain::command::AuditChain;
+use crate::domain::hex::hex;
 use crate::domain::record::AuditEntry;
 
 /// Stands before the first record.
@@ -41,11 +40,7 @@ fn digest(before: &str, seq: u64, entry: &AuditEntry) -> String {
     ] {
         field(text.as_bytes());
     }
-    let mut text = String::with_capacity(64);
-    for byte in hash.finalize() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex(&hash.finalize())
 }
 
 /// Adds a record at the end.

@@ -95,8 +95,8 @@ pub(super) fn put_session(db: &Connection, session: &SessionRecord) -> rusqlite:
     }
     run(
         db,
-        "INSERT OR REPLACE INTO sessions (id, room, student, began_unix_ms, ends_unix_ms, address, onlooker)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO sessions (id, room, student, began_unix_ms, ends_unix_ms, address, onlooker, opening)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             session.id.as_str(),
             room,
@@ -104,7 +104,8 @@ pub(super) fn put_session(db: &Connection, session: &SessionRecord) -> rusqlite:
             number(session.began_unix_ms)?,
             number(session.ends_unix_ms)?,
             session.address,
-            session.onlooker
+            session.onlooker,
+            number(session.opening)?,
         ],
     )
 }
@@ -126,6 +127,7 @@ pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
     Ok(SessionRecord {
         id: id(row, "id")?,
         seat: seat(row)?,
+        opening: count(row, "opening")?,
         began_unix_ms: count(row, "began_unix_ms")?,
         ends_unix_ms: count(row, "ends_unix_ms")?,
         address: row.get("address")?,

@@ -116,6 +116,7 @@ const MIGRATIONS: &[&str] = &[
         id TEXT PRIMARY KEY,
         room TEXT NOT NULL,
         student TEXT NOT NULL,
+        opening INTEGER NOT NULL,
         began_unix_ms INTEGER NOT NULL,
         ends_unix_ms INTEGER NOT NULL,
         address TEXT NOT NULL,

@@ -69,6 +69,7 @@ impl Control {
             roster.entry(student).or_insert(None);
         }
         let (minutes, on_demand) = (record.minutes, record.on_demand);
+        self.end_sessions_before(&name, record.session);
         self.ended.remove(&name);
         self.lost.remove(&name);
         let room = self.rooms.entry(name.clone()).or_insert_with(|| Room::new(record));

@@ -58,7 +58,9 @@ impl Control {
             Command::RestoreSeat { .. } => self.restore_seat(ticket, actor, command),
             Command::KillSeat { seat, container } => self.kill(ticket, actor, &command, seat, container.as_ref()),
             Command::PeekSeat { seat, digest } => self.peek(ticket, actor, &command, (seat, digest)),
-            Command::ImportRoster { room, rows } => self.import_roster(ticket, actor, &command, (room, rows)),
+            Command::ImportRoster { room, rows, whole } => {
+                self.import_roster(ticket, actor, &command, (room, rows, *whole))
+            }
             Command::RemoveFromRoster { room, student } => {
                 self.remove_from_roster(ticket, actor, &command, (room, student))
             }

@@ -35,13 +35,15 @@ impl Control {
         let mut record = self.room_to_open(room, template.as_ref(), *exam, actor)?;
         let minutes = minutes.unwrap_or(record.lease_minutes());
         let lease_ms = lease_ms(minutes)?;
+        let by_roster = matches!(seats, Seats::Roster);
         let mut seats = self.seats_to_open(&record, seats, lease_ms)?;
         // More time for some new seats of an open room is not more time for all that come later.
         if *on_demand || !self.rooms.contains_key(room) {
             record.minutes = minutes;
         }
+        // Who is put on the roster later gets a seat by coming, as everybody does where none is made before.
+        record.on_demand |= *on_demand || by_roster;
         if *on_demand {
-            record.on_demand = true;
             seats.clear();
         }
         if let Some(fault) = self.engine_fault() {
@@ -291,9 +293,7 @@ impl Control {
         }
         self.write_accepted(ticket, changes, Accepted::Open(room, seats, listed));
     }
-}
 
-impl Control {
     /// Those of the students who are not on the room's roster.
     fn unlisted(&self, room: &RoomName, students: &[StudentId]) -> impl Iterator<Item = StudentId> {
         let listed = self.door.rosters.get(room);

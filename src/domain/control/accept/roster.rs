@@ -1,12 +1,13 @@
 //! Rosters and codes: written, and then in force.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use super::{being_closed, no_room};
 use crate::domain::command::{Command, Outcome};
 use crate::domain::control::Control;
-use crate::domain::control::door::told_of;
 use crate::domain::control::state::{Accepted, RosterChange};
+use crate::domain::control::tickets::students;
 use crate::domain::door::Ended;
 use crate::domain::effect::TicketId;
 use crate::domain::fault::Refusal;
@@ -22,7 +23,7 @@ impl Control {
         ticket: TicketId,
         actor: &Actor,
         command: &Command,
-        (room, rows): (&RoomName, &[RosterRow]),
+        (room, rows, whole): (&RoomName, &[RosterRow], bool),
     ) -> Result<(), Refusal> {
         let new: BTreeSet<&StudentId> = rows.iter().map(|row| &row.student).collect();
         if new.len() != rows.len() || rows.is_empty() {
@@ -33,30 +34,35 @@ impl Control {
             let text = format!("{}: minutes are from 1 to {LEASE_MINUTES_MAX}", row.student);
             return Err(Refusal::invalid(text));
         }
-        let there = self.door.rosters.get(room);
-        let known = there.map_or(0, |all| all.keys().filter(|student| !new.contains(student)).count());
-        if known + new.len() > SEATS_PER_ROOM_MAX as usize {
+        let there = self.door.rosters.get(room).into_iter().flat_map(|all| all.keys());
+        let others: Vec<StudentId> = there.filter(|student| !new.contains(student)).cloned().collect();
+        let (dropped, kept) = if whole { (others, 0) } else { (Vec::new(), others.len()) };
+        let count = kept + new.len();
+        if count > SEATS_PER_ROOM_MAX as usize {
             return Err(Refusal::invalid(format!(
-                "The roster of {room} would have {} students; a room holds at most {SEATS_PER_ROOM_MAX}",
-                known + new.len()
+                "The roster of {room} would have {count} students; a room holds at most {SEATS_PER_ROOM_MAX}"
             )));
         }
+        let mut text = format!("The roster of room {room} has {}", students(count));
+        if !dropped.is_empty() {
+            let _ = write!(text, "; {} not in the file taken off", students(dropped.len()));
+        }
+        let drops = dropped
+            .iter()
+            .map(|student| Change::DropFromRoster(room.clone(), student.clone()));
+        let mut changes: Vec<Change> = drops.collect();
+        changes.push(Change::PutRoster(room.clone(), rows.to_vec()));
+        changes.push(self.audit(actor, command));
+        let put = rows.iter().map(|row| (room.clone(), row.student.clone(), row.minutes));
         let change = RosterChange {
-            put: rows
+            put: put.collect(),
+            over: dropped
                 .iter()
-                .map(|row| (room.clone(), row.student.clone(), row.minutes))
+                .map(|student| SeatId::new(room.clone(), student.clone()))
                 .collect(),
-            text: format!(
-                "{}; it has {}",
-                told_of("Put on the roster:", rows.len(), room),
-                known + new.len()
-            ),
-            ..RosterChange::default()
+            drop: dropped.into_iter().map(|student| (room.clone(), student)).collect(),
+            text,
         };
-        let changes = vec![
-            Change::PutRoster(room.clone(), rows.to_vec()),
-            self.audit(actor, command),
-        ];
         self.write_accepted(ticket, changes, Accepted::Roster(change));
         Ok(())
     }
@@ -135,7 +141,7 @@ impl Control {
         let over = sessions.filter(|seat| codes.iter().any(|(student, _)| *student == seat.student));
         let change = RosterChange {
             over: over.cloned().collect(),
-            text: told_of("New codes for", codes.len(), room),
+            text: format!("New codes for {} of room {room}", students(codes.len())),
             ..RosterChange::default()
         };
         let set = Change::SetCodes(codes.to_vec(), self.now.unix_ms);

@@ -1,9 +1,9 @@
 //! The ends of sessions: signed out, taken over, revoked, over.
 
-use super::{Control, ENDED_KEPT, done, sessions_in_words};
+use super::{Control, ENDED_KEPT, MINUTE_MS, done, sessions_in_words};
 use crate::domain::command::Outcome;
 use crate::domain::control::state::Doing;
-use crate::domain::door::{Ended, KnockAnswer, Leaving};
+use crate::domain::door::{Ended, KnockAnswer, Leaving, SessionRecord};
 use crate::domain::effect::{Task, TicketId};
 use crate::domain::fault::Refusal;
 use crate::domain::ids::{RoomName, SeatId, SessionId, StudentId};
@@ -54,6 +54,25 @@ impl Control {
         (count, (count > 0).then_some(Change::EndSessions(ids)))
     }
 
+    /// Sessions of a room's earlier openings: whoever is still signed in signs in anew.
+    pub(in crate::domain::control) fn end_sessions_before(&mut self, room: &RoomName, opening: u64) {
+        let earlier = |one: &&SessionRecord| one.seat.room == *room && one.opening < opening;
+        let over: Vec<SessionId> = self
+            .door
+            .sessions
+            .values()
+            .filter(earlier)
+            .map(|one| one.id.clone())
+            .collect();
+        if over.is_empty() {
+            return;
+        }
+        for id in &over {
+            self.forget_session(id, Ended::Expired);
+        }
+        self.write_fail_open(vec![Change::EndSessions(over)]);
+    }
+
     /// A supervisor ends a student's session, and the count of their wrong codes.
     pub(in crate::domain::control) fn revoke(
         &mut self,
@@ -62,8 +81,7 @@ impl Control {
         (room, student): (&RoomName, &StudentId),
     ) -> Result<(), Refusal> {
         let seat = SeatId::new(room.clone(), student.clone());
-        let listed = self.door.rosters.get(room).is_some_and(|all| all.contains_key(student));
-        if !listed && !self.seats.contains_key(&seat) {
+        if !self.is_listed(&seat) && !self.seats.contains_key(&seat) {
             return Err(Refusal::not_found(format!(
                 "There is no student {student} in room {room}; `labtop sessions ls` lists the sessions"
             )));
@@ -99,7 +117,6 @@ impl Control {
 
     /// Rooms that wait for students who come, and whose time is over with nobody in them, close.
     pub(in crate::domain::control) fn close_deserted(&mut self) {
-        const MINUTE_MS: u64 = 60_000;
         let now_ms = self.now.unix_ms;
         let is_over = |room: &RoomRecord| room.opened_unix_ms + u64::from(room.lease_minutes()) * MINUTE_MS <= now_ms;
         let lives = |name: &RoomName| {
