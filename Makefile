@@ -66,9 +66,10 @@ install: release ## install under PREFIX (/usr/local), below DESTDIR
 	install -D -m 755 $(LABTOP) $(DESTDIR)$(PREFIX)/bin/labtop
 	@for unit in $(UNITS); do \
 		install -D -m 644 assets/systemd/$$unit $(DESTDIR)$(UNITDIR)/$$unit && \
-		sed -i 's|/usr/local/bin/labtop|$(PREFIX)/bin/labtop|' $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+		sed -i 's|/usr/local/|$(PREFIX)/|' $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
 		echo "installed $(DESTDIR)$(UNITDIR)/$$unit"; \
 	done
+	install -D -m 644 assets/nftables/labtop.nft $(DESTDIR)$(PREFIX)/share/labtop/labtop.nft
 	install -D -m 644 assets/systemd/labtop.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/labtop.conf
 	install -D -m 644 config.example.toml $(DESTDIR)$(PREFIX)/share/doc/labtop/config.example.toml
 	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/labtop/README.md
@@ -77,5 +78,5 @@ install: release ## install under PREFIX (/usr/local), below DESTDIR
 
 uninstall: ## take it away again
 	rm -f $(DESTDIR)$(PREFIX)/bin/labtop $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
-	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/labtop.conf
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/labtop.conf $(DESTDIR)$(PREFIX)/share/labtop/labtop.nft
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/labtop

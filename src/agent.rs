@@ -1,6 +1,7 @@
 //! The agent's process: one for a state directory. Lock, ledger, engine, socket, signals, end.
 
 mod ending;
+mod services;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -151,15 +152,9 @@ fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger, state: &Pat
     let archives = archives(settings, instance, state)?;
     let probe = settings.routing.probe;
     let leases = leases(settings, instance, &ledger)?;
-    Ok(World::new(
-        docker,
-        ledger,
-        archives,
-        leases,
-        disk,
-        probe,
-        settings.limits,
-    ))
+    let mut world = World::new(docker, ledger, archives, leases, disk, probe, settings.limits);
+    world.services = services::services(settings).into();
+    Ok(world)
 }
 
 fn leases(settings: &Settings, instance: &InstanceId, ledger: &Ledger) -> Result<Leases, Fault> {

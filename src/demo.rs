@@ -60,6 +60,7 @@ async fn open(client: &Client, seats: u32) -> Result<(), Problem> {
         minutes: None,
         exam: false,
         on_demand: false,
+        overrides: false,
         dry_run: false,
     };
     obey(client, command).await

@@ -343,6 +343,7 @@ fn the_form_opens_a_room_and_leaves_when_it_is_under_way() {
         minutes: Some(90),
         exam: true,
         on_demand: false,
+        overrides: false,
         dry_run: false,
     };
     assert_eq!(commands(orders), [expected]);

@@ -73,6 +73,7 @@ async fn every_changing_verb_asks_its_command() {
         minutes: Some(90),
         exam: true,
         on_demand: false,
+        overrides: false,
         dry_run: true,
     };
     for (line, expected) in [

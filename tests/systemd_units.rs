@@ -154,6 +154,10 @@ fn they_are_installed_with_the_place_of_the_program_and_taken_away() {
         assert!(!text.contains("/usr/local"), "{text}");
     }
     assert!(below.path().join("opt/lab/lib/sysusers.d/labtop.conf").exists());
+    // What the agent's unit loads is where it looks.
+    let agent = std::fs::read_to_string(below.path().join("opt/lab/lib/systemd/system/labtop-agent.service")).unwrap();
+    let (_, rules) = agent.split_once("nft -f /").unwrap();
+    assert!(below.path().join(rules.lines().next().unwrap()).exists());
     make("uninstall", root.path(), below.path());
     assert_eq!(files(below.path()), Vec::<PathBuf>::new());
 }

@@ -136,11 +136,30 @@ pub enum ClientVerb {
     /// Who did what, when and from where; oldest first.
     Audit(AuditArgs),
     /// Check the installation and say what is missing.
-    Doctor {
-        /// An array of checks as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = "Examples:
+  labtop doctor
+  labtop doctor --room final     try from inside what the room's seats reach
+  sudo labtop doctor --fix       load labtop's part of the host's firewall
+
+Exit codes: 0 nothing failed, 1 something did, 4 the engine does not answer.")]
+    Doctor(DoctorArgs),
+}
+
+/// `labtop doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Try from inside this room's network what its seats reach, line by line; takes a few seconds.
+    #[arg(long, value_name = "ROOM")]
+    pub room: Option<RoomName>,
+    /// Load the host's firewall table first; as root, on the engine's host.
+    #[arg(long)]
+    pub fix: bool,
+    /// An array of checks as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// `labtop agent`.
@@ -296,9 +315,12 @@ pub struct OpenArgs {
     /// How long the seats are held, minutes; else the template's.
     #[arg(long, short, value_name = "M", value_parser = minutes())]
     pub minutes: Option<u32>,
-    /// An exam: a closed network, guarded routes.
+    /// An exam: a closed network, guarded routes, and proof that seats reach nothing.
     #[arg(long)]
     pub exam: bool,
+    /// Open the exam without that proof. Only admins may; the audit trail says so.
+    #[arg(long = "override", requires = "exam")]
+    pub overrides: bool,
     /// Say what would be opened; make nothing, and do not look for the image.
     #[arg(long)]
     pub dry_run: bool,

@@ -1,4 +1,4 @@
-//! Archives, processes and checks, each as a table or as JSON.
+//! Archives and processes, each as a table or as JSON.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::clean::escaped;
 use super::exit::{Exit, Problem, complain, print};
 use super::table::{self, Align, bytes};
-use crate::domain::command::{Answer, ArchiveKind, ArchiveRow, Check, CheckState, ENGINE_CHECK, Query};
+use crate::domain::command::{Answer, ArchiveKind, ArchiveRow, Query};
 use crate::domain::ids::{ArchiveId, RoomName, SeatId, StudentId};
 use crate::domain::proof::VerifyMode;
 use crate::wire::client::Client;
@@ -121,46 +121,6 @@ pub async fn processes(client: &Client, seat: SeatId, as_json: bool) -> Result<E
         print(&table::render(&columns, &rows))?;
     }
     Ok(Exit::Done)
-}
-
-/// `labtop doctor`.
-///
-/// # Errors
-/// When the agent or the engine does not answer, or the output cannot be written.
-pub async fn checks(client: &Client, as_json: bool) -> Result<Exit, Problem> {
-    let Answer::Doctor { checks } = ask(client, Query::Doctor).await? else {
-        return Err(odd_answer());
-    };
-    if as_json {
-        print(&json(&checks)?)?;
-    } else {
-        print(&checks_text(&checks))?;
-    }
-    let mut failed = checks.iter().filter(|check| check.state == CheckState::Fail).peekable();
-    if failed.peek().is_none() {
-        return Ok(Exit::Done);
-    }
-    // An engine that does not answer has an exit code of its own.
-    let no_engine = failed.any(|check| check.name == ENGINE_CHECK);
-    Ok(if no_engine { Exit::Unreachable } else { Exit::Failed })
-}
-
-fn checks_text(checks: &[Check]) -> String {
-    let columns = [("CHECK", Align::Left), ("STATE", Align::Left), ("FOUND", Align::Left)];
-    let state = |check: &Check| match check.state {
-        CheckState::Ok => "ok",
-        CheckState::Warn => "warning",
-        CheckState::Fail => "FAILED",
-    };
-    let found = |check: &Check| match check.hint.as_str() {
-        "" => check.text.clone(),
-        hint => format!("{}. {hint}", check.text.trim_end_matches('.')),
-    };
-    let rows: Vec<_> = checks
-        .iter()
-        .map(|check| vec![check.name.clone(), state(check).to_owned(), found(check)])
-        .collect();
-    table::render(&columns, &rows)
 }
 
 pub(super) async fn ask(client: &Client, query: Query) -> Result<Answer, Problem> {

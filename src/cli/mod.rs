@@ -9,6 +9,7 @@ pub mod attach;
 mod audit;
 mod backup;
 mod clean;
+mod doctor;
 mod exit;
 pub mod export;
 pub mod list;

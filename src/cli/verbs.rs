@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::{ArchiveVerb, ClientVerb, CloseArgs, OpenArgs, RestoreArgs, RoomVerb, ScopeArgs, SeatVerb};
 use super::attach::{attach, find};
 use super::exit::{Exit, Problem, complain, print};
-use super::{archive, audit, export, list, logs, outcome, restore, roster, seats, sessions, shell};
+use super::{archive, audit, doctor, export, list, logs, outcome, restore, roster, seats, sessions, shell};
 use crate::codes;
 use crate::domain::command::{Command, Seats};
 use crate::domain::ids::{RoomName, SeatId};
@@ -21,7 +21,7 @@ pub async fn run(verb: ClientVerb, config: Option<&Path>) -> Result<Exit, Proble
         ClientVerb::Roster { verb } => roster::run(verb, config).await,
         ClientVerb::Sessions { verb } => sessions::run(verb, config).await,
         ClientVerb::Audit(args) => audit::audit(&find().await?, args).await,
-        ClientVerb::Doctor { json } => list::checks(&attach(config).await?, json).await,
+        ClientVerb::Doctor(args) => doctor::doctor(args, config).await,
     }
 }
 
@@ -85,6 +85,7 @@ async fn open(args: OpenArgs, config: Option<&Path>) -> Result<Exit, Problem> {
         minutes: args.minutes,
         exam: args.exam,
         on_demand: args.on_demand,
+        overrides: args.overrides,
         dry_run,
     };
     let client = attach(config).await?;

@@ -45,6 +45,9 @@ pub enum Command {
         /// Whether a seat is only made when its student comes.
         #[serde(default)]
         on_demand: bool,
+        /// Whether an exam is opened although its seats would reach what they must not.
+        #[serde(default)]
+        overrides: bool,
         /// Only check and tell.
         dry_run: bool,
     },
@@ -178,6 +181,7 @@ impl Command {
     pub fn needs(&self) -> Role {
         match self {
             Self::CloseRoom { discard: true, .. }
+            | Self::OpenRoom { overrides: true, .. }
             | Self::RestoreSeat { .. }
             | Self::ImportRoster { .. }
             | Self::RemoveFromRoster { .. }
@@ -221,7 +225,8 @@ impl Command {
     #[must_use]
     pub fn verb(&self) -> &'static str {
         match self {
-            Self::OpenRoom { .. } => "room open",
+            Self::OpenRoom { overrides: false, .. } => "room open",
+            Self::OpenRoom { overrides: true, .. } => "room open --override",
             Self::CloseRoom { discard: false, .. } => "room close",
             Self::CloseRoom { discard: true, .. } => "room close --discard",
             Self::ExtendRoom { .. } => "room extend",

@@ -102,7 +102,7 @@ pub enum Task {
     /// Lists everything of this instance.
     List,
     /// Sees that the image is there (pulling it once) and that it can make a safe seat; and that the archive which a seat
-    /// starts with is whole, and that student's.
+    /// starts with is whole, and that student's; and that an exam's seats will be closed in.
     Preflight {
         /// For which room; only names the progress.
         room: RoomName,
@@ -110,6 +110,8 @@ pub enum Task {
         template: Template,
         /// With which archive, if any.
         restore: Option<Restore>,
+        /// Whether it must be proven first that its seats will reach nothing.
+        isolated: bool,
     },
     /// Makes the room's network unless it is there.
     EnsureNetwork {

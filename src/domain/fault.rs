@@ -49,6 +49,8 @@ pub enum FaultCode {
     TooBig,
     /// A name of a file belongs to the archive and another name of it does not, and the source gives its content once.
     Tangled,
+    /// Seats of the room would reach what they must not.
+    NotIsolated,
     /// The ledger could not be written or read.
     Ledger,
     /// The effect was called off.
@@ -103,6 +105,7 @@ impl Fault {
                 | FaultCode::NoSubnet
                 | FaultCode::EngineVersion
                 | FaultCode::NoArchive
+                | FaultCode::NotIsolated
         )
     }
 

@@ -14,6 +14,7 @@ pub mod fault;
 pub mod harmless;
 pub mod hex;
 pub mod ids;
+pub mod isolation;
 pub mod names;
 pub mod notice;
 pub mod pace;

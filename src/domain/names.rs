@@ -32,6 +32,8 @@ pub enum Kind {
     Network,
     /// A student's workspace.
     Volume,
+    /// A container, or its network, from which it is tried what seats reach.
+    Probe,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::Carrier => "carrier",
             Self::Network => "network",
             Self::Volume => "volume",
+            Self::Probe => "probe",
         }
     }
 }
@@ -88,6 +91,12 @@ impl Names {
     #[must_use]
     pub fn network(&self, room: &RoomName) -> String {
         format!("{}_{room}", self.prefix)
+    }
+
+    /// A probe, or the network of one.
+    #[must_use]
+    pub fn probe(&self, which: &str) -> String {
+        format!("{}.probe.{which}", self.prefix)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The doctor: what works, what does not, and what to do about it.
 
+use super::isolation;
 use super::world::World;
 use crate::domain::command::{Check, ENGINE_CHECK};
 use crate::domain::effect::SeatOrder;
@@ -24,8 +25,10 @@ pub(super) async fn examine(
     made: Option<Vec<(SeatOrder, ContainerSeen)>>,
 ) -> Vec<Check> {
     // At once: a hung engine is waited for by each that asks it.
-    let (engine, limits, subnets, ledger, store, leases, drift) = tokio::join!(
+    let (engine, holes, firewall, limits, subnets, ledger, store, leases, drift) = tokio::join!(
         engine(world, strange),
+        isolation::holes(world),
+        isolation::firewall(world),
         limits(world),
         subnets(world),
         ledger(world),
@@ -35,6 +38,8 @@ pub(super) async fn examine(
     );
     vec![
         engine,
+        holes,
+        firewall,
         limits,
         subnets,
         meter(world),

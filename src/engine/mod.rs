@@ -9,6 +9,7 @@ pub mod clock;
 mod doctor;
 mod door;
 pub mod handle;
+mod isolation;
 mod leases;
 mod meter;
 mod perform;

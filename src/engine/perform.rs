@@ -31,7 +31,12 @@ impl World {
                 let verified = or_cancelled(cancel, self.archives.verify(claim, stillness)).await?;
                 Ok(Yield::Verified(verified))
             }
-            Task::Preflight { template, restore, .. } => {
+            Task::Preflight {
+                room,
+                template,
+                restore,
+                isolated,
+            } => {
                 let words = Arc::clone(&tell);
                 let checked = Box::pin(self.docker.preflight(&template, move |text| words(text)));
                 or_cancelled(cancel, checked).await?;
@@ -39,6 +44,10 @@ impl World {
                 if let Some(restore) = restore {
                     tell(format!("reading archive {} back", restore.archive));
                     or_cancelled(cancel, Box::pin(self.check_restore(&restore))).await?;
+                }
+                if isolated {
+                    tell("trying what its seats would reach".to_owned());
+                    or_cancelled(cancel, self.prove_isolation(&room)).await?;
                 }
                 Ok(Yield::Nothing)
             }

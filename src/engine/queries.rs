@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::handle::{LogStream, Request, ShellSession};
 use super::run::Run;
 use super::world::World;
-use super::{clock, doctor};
+use super::{clock, doctor, isolation};
 use crate::domain::command::{
     Answer, ArchiveRow, AuditRow, Excerpt, LOGS_NEEDS, LOGS_VERB, Query, SHELL_NEEDS, SHELL_VERB, SessionRow,
 };
@@ -107,6 +107,14 @@ fn ask(run: &Run, actor: Actor, query: Query, mut reply: oneshot::Sender<Answer>
             Box::pin(async move { Answer::Sessions { rows } })
         }
         Query::VerifyArchive { id } => Box::pin(async move { verify_archive(&world, &actor, id).await }),
+        Query::Isolation { room } => match run.control.egress(&room) {
+            Some(egress) => Box::pin(async move { isolation::answer(&world, room, egress).await }),
+            None => Box::pin(async move {
+                Answer::Refused {
+                    refusal: no_room(&room),
+                }
+            }),
+        },
         Query::Doctor => {
             let (mut orphans, mut made) = (run.control.orphans().iter().cloned().collect(), run.control.made());
             // They may be of rooms that the person does not see.
@@ -289,6 +297,10 @@ fn container(run: &Run, seat: &SeatId) -> Result<ContainerId, Refusal> {
     container
         .map(|c| c.id.clone())
         .ok_or_else(|| Refusal::conflict(format!("Seat {seat} has no container at the moment")))
+}
+
+fn no_room(room: &RoomName) -> Refusal {
+    Refusal::not_found(format!("Room {room} is not open; `labtop ls` lists the rooms' seats"))
 }
 
 fn no_seat(seat: &SeatId) -> Refusal {

@@ -12,6 +12,7 @@ use crate::domain::settings::{LimitSettings, Probe};
 use crate::metrics::Counts;
 use crate::world::archive::Archives;
 use crate::world::docker::Docker;
+use crate::world::isolation::Service;
 use crate::world::leases::Leases;
 use crate::world::ledger::Ledger;
 
@@ -41,6 +42,10 @@ pub struct World {
     pub disk: Option<PathBuf>,
     /// When a seat counts as ready.
     pub probe: Probe,
+    /// What of the host's seats must not reach, besides what is the same everywhere.
+    pub services: Arc<[Service]>,
+    /// Held while it is tried what seats reach: one look at a time.
+    pub(super) probing: Arc<tokio::sync::Mutex<()>>,
     pub(super) engine_id: Arc<OnceCell<String>>,
     /// When shared permits could last not be asked for.
     pub(super) permits_failed: Arc<Mutex<Option<Instant>>>,
@@ -83,6 +88,8 @@ impl World {
             archives,
             leases,
             disk,
+            services: Arc::default(),
+            probing: Arc::default(),
             engine_id: Arc::default(),
             permits_failed: Arc::default(),
             creations_in_flight: limits.creations_in_flight,

@@ -133,6 +133,7 @@ impl Form {
             minutes: minutes_of(self.minutes.value()).ok()?,
             exam: self.exam,
             on_demand: false,
+            overrides: false,
             dry_run: false,
         })
     }

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod docker;
+pub mod isolation;
 pub mod leases;
 pub mod ledger;
 pub mod meter;

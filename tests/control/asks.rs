@@ -24,8 +24,18 @@ fn open_with(name: &str, seats: Seats) -> Command {
         minutes: None,
         exam: false,
         on_demand: false,
+        overrides: false,
         dry_run: false,
     }
+}
+
+/// An exam of two, with or without the proof that it is closed in.
+pub fn exam(name: &str, unproven: bool) -> Command {
+    let mut command = open(name, 2);
+    if let Command::OpenRoom { exam, overrides, .. } = &mut command {
+        (*exam, *overrides) = (true, unproven);
+    }
+    command
 }
 
 pub fn close(name: &str, discard: bool) -> Command {

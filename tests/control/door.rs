@@ -61,6 +61,7 @@ fn open_on_demand(name: &str) -> Command {
         minutes: Some(60),
         exam: false,
         on_demand: true,
+        overrides: false,
         dry_run: false,
     }
 }

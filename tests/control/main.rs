@@ -4,6 +4,7 @@
 mod asks;
 mod door;
 mod draining;
+mod exams;
 mod idle;
 mod leases;
 mod named;

@@ -111,6 +111,7 @@ impl Rig {
             minutes: None,
             exam: false,
             on_demand: false,
+            overrides: false,
             dry_run: false,
         });
         rig.settle();

@@ -6,7 +6,7 @@ use labtop::domain::fault::RefusalCode;
 use labtop::domain::record::{AuditEntry, Change};
 use labtop::domain::role::{Member, Narrowed, Person, Rights, Role, RoleSettings};
 
-use crate::asks::{close, extend, freeze, import, kill, open, peek, restart, revoke, thaw};
+use crate::asks::{close, exam, extend, freeze, import, kill, open, peek, restart, revoke, thaw};
 use crate::rig::{Rig, refused, room, seat};
 
 /// Every command, with the least role that may ask for it, as the design says.
@@ -31,6 +31,8 @@ fn table() -> Vec<(Command, Role)> {
     };
     vec![
         (open("a", 1), Role::Proctor),
+        (exam("a", false), Role::Proctor),
+        (exam("a", true), Role::Admin),
         (close("a", false), Role::Proctor),
         (close("a", true), Role::Admin),
         (extend("a"), Role::Proctor),
@@ -240,6 +242,7 @@ fn a_list_of_students_beyond_any_room_is_refused_before_anything_is_made_of_it()
         minutes: None,
         exam: false,
         on_demand: false,
+        overrides: false,
         dry_run: true,
     });
     assert_eq!(refused(&out), Some(RefusalCode::Invalid));

@@ -123,6 +123,7 @@ impl World {
             minutes: (self.rng.chance(20) || self.short_leases && self.rng.chance(60)).then_some(1),
             exam: false,
             on_demand: false,
+            overrides: false,
             dry_run: self.rng.chance(3),
         }
     }

@@ -12,7 +12,7 @@ const KNOWN: &[(&str, &str)] = &[
     ),
     (
         "Service",
-        "Type NotifyAccess Environment ExecStart Restart RestartSec RestartPreventExitStatus TimeoutStartSec TimeoutStopSec \
+        "Type NotifyAccess Environment ExecStartPre ExecStart Restart RestartSec RestartPreventExitStatus TimeoutStartSec TimeoutStopSec \
          WatchdogSec KillMode OOMScoreAdjust LimitNOFILE UMask User Group RuntimeDirectory RuntimeDirectoryMode \
          StateDirectory StateDirectoryMode CapabilityBoundingSet AmbientCapabilities NoNewPrivileges ProtectSystem \
          ProtectHome PrivateTmp PrivateDevices ProtectProc ProcSubset ProtectControlGroups ProtectKernelTunables \

@@ -29,6 +29,11 @@ pub enum Query {
     },
     /// The health of the installation.
     Doctor,
+    /// What a room's seats reach, tried from inside its network.
+    Isolation {
+        /// Which room; it must be open.
+        room: RoomName,
+    },
     /// A piece of the audit trail, oldest first.
     Audit {
         /// Only what was done to this room.
@@ -55,7 +60,9 @@ impl Query {
     #[must_use]
     pub fn needs(&self) -> Role {
         match self {
-            Self::VerifyArchive { .. } | Self::Roster { .. } | Self::Sessions { .. } => Role::Proctor,
+            Self::VerifyArchive { .. } | Self::Roster { .. } | Self::Sessions { .. } | Self::Isolation { .. } => {
+                Role::Proctor
+            }
             Self::Archives { .. } | Self::Top { .. } | Self::Doctor | Self::Audit { .. } | Self::VerifyAudit => {
                 Role::Viewer
             }
@@ -67,7 +74,7 @@ impl Query {
     pub fn room(&self) -> Option<&RoomName> {
         match self {
             Self::Archives { room } | Self::Audit { room, .. } | Self::Sessions { room } => room.as_ref(),
-            Self::Roster { room } => Some(room),
+            Self::Roster { room } | Self::Isolation { room } => Some(room),
             Self::Top { seat } => Some(&seat.room),
             Self::VerifyArchive { .. } | Self::Doctor | Self::VerifyAudit => None,
         }
@@ -80,7 +87,7 @@ impl Query {
             Self::Archives { .. } => "archive ls",
             Self::Top { .. } => "seat top",
             Self::VerifyArchive { .. } => "archive verify",
-            Self::Doctor => "doctor",
+            Self::Doctor | Self::Isolation { .. } => "doctor",
             Self::Audit { .. } | Self::VerifyAudit => "audit",
             Self::Roster { .. } => "roster ls",
             Self::Sessions { .. } => "sessions ls",

@@ -2,11 +2,12 @@
 
 use super::Control;
 use super::state::{Room, Seat};
-use crate::domain::ids::{InstanceId, SeatId, TemplateName};
+use crate::domain::ids::{InstanceId, RoomName, SeatId, TemplateName};
 use crate::domain::plan::{Step, next};
 use crate::domain::record::{RoomWanted, Wanted};
 use crate::domain::seen::{ContainerSeen, EngineState, RunState};
 use crate::domain::snapshot::{Phase, RoomPhase, RoomView, SeatView, Snapshot};
+use crate::domain::template::{Egress, Template};
 
 impl Control {
     /// Everything that a board shows. `clock` is the host's time of day as text.
@@ -58,8 +59,14 @@ impl Control {
 
     /// The template that a seat was made from.
     #[must_use]
-    pub fn template(&self, seat: &SeatId) -> Option<&crate::domain::template::Template> {
+    pub fn template(&self, seat: &SeatId) -> Option<&Template> {
         self.rooms.get(&seat.room).map(|room| &room.record.template)
+    }
+
+    /// Where the seats of an open room may connect to.
+    #[must_use]
+    pub fn egress(&self, room: &RoomName) -> Option<Egress> {
+        self.rooms.get(room).map(|room| room.record.template.network)
     }
 
     /// Whether a seat is in the ledger.

@@ -75,6 +75,7 @@ pub(super) fn foreign(kind: Kind, name: &str) -> Fault {
         Kind::Seat | Kind::Carrier => ("container", "docker rename"),
         Kind::Network => ("network", "docker network inspect"),
         Kind::Volume => ("volume", "docker volume inspect"),
+        Kind::Probe => ("probe", "docker inspect"),
     };
     Fault::new(
         FaultCode::NameTaken,

@@ -19,6 +19,7 @@ mod inside;
 mod list;
 mod logs;
 mod network;
+mod probe;
 mod provision;
 mod raw;
 mod refill;
@@ -43,6 +44,7 @@ use crate::domain::settings::{NetworkSettings, RoutingSettings, TlsSettings};
 
 pub use carrier::{CARRIER_IMAGE, Workspace};
 pub use events::EngineEvent;
+pub use probe::PROBE_IMAGE;
 pub use refill::Refill;
 pub use shell::{Shell, ShellInput};
 pub use stats::RawStats;

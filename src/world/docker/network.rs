@@ -1,7 +1,7 @@
 //! A room's own bridge, on a subnet that nothing else uses.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptions;
@@ -24,6 +24,15 @@ const ROUTES: &str = "/proc/net/route";
 /// A subnet as its first address and prefix length.
 type Subnet = (Ipv4Addr, u8);
 
+/// A network that is to be made: a room's, or one like it.
+pub(super) struct NewNetwork {
+    pub name: String,
+    pub egress: Egress,
+    pub labels: HashMap<String, String>,
+    /// What it is, for people.
+    pub what: String,
+}
+
 impl Docker {
     /// Makes the room's network unless it is there already as it should be.
     ///
@@ -39,21 +48,62 @@ impl Docker {
             }
             self.remove_network_by_id(room, found).await?;
         }
-        let used = self.used(&networks);
-        for subnet in self.inner.options.network.subnets() {
-            if used.iter().any(|other| overlap(*other, subnet)) {
-                continue;
+        match self.make_in(&self.new_network(room, session, egress), &networks).await {
+            Ok(()) => Ok(()),
+            Err(Some(trouble)) if trouble.mentions("same bridge name") || trouble.is_conflict() => {
+                self.made_by_another(room, trouble).await
             }
-            match self.create_network(room, session, egress, subnet).await {
+            Err(Some(trouble)) => Err(trouble.into()),
+            Err(None) => Err(self.no_subnet()),
+        }
+    }
+
+    /// Makes a network on a subnet that nothing else uses.
+    ///
+    /// # Errors
+    /// As [`Docker::ensure_network`].
+    pub(super) async fn make_network(&self, new: &NewNetwork) -> Result<(), Fault> {
+        let _choosing = self.inner.subnets.lock().await;
+        let made = self.make_in(new, &self.networks().await?).await;
+        made.map_err(|trouble| trouble.map_or_else(|| self.no_subnet(), Fault::from))
+    }
+
+    /// Makes it beside those that there are; what went wrong, or nothing when no subnet is free.
+    async fn make_in(&self, new: &NewNetwork, networks: &[Network]) -> Result<(), Option<Trouble>> {
+        let used = self.used(networks);
+        let mut subnets = self.inner.options.network.subnets();
+        while let Some(subnet) = subnets.find(|subnet| !used.iter().any(|other| overlap(*other, *subnet))) {
+            match self.create_network(new, subnet).await {
                 // Somebody else took it between our look and now, or the engine knows of a use that we do not see.
                 Err(trouble) if trouble.mentions("overlap") => {}
-                Err(trouble) if trouble.mentions("same bridge name") || trouble.is_conflict() => {
-                    return self.made_by_another(room, trouble).await;
-                }
-                result => return result.map_err(Fault::from),
+                result => return result.map_err(Some),
             }
         }
-        Err(self.no_subnet())
+        Err(None)
+    }
+
+    /// The host's address in a network.
+    ///
+    /// # Errors
+    /// When there is no such network, or the engine fails.
+    pub(super) async fn bridge_address(&self, network: &str) -> Result<IpAddr, Fault> {
+        let networks = self.networks().await?;
+        let found = networks
+            .into_iter()
+            .find(|found| found.name.as_deref() == Some(network));
+        let config = found.and_then(|found| found.ipam?.config?.into_iter().next());
+        let told = config
+            .as_ref()
+            .and_then(|config| config.gateway.as_deref()?.parse().ok());
+        // An engine that tells none has taken the first address.
+        let first = || parse_subnet(config.as_ref()?.subnet.as_deref()?).map(|(ip, _)| u32::from(ip) + 1);
+        told.or_else(|| first().map(|ip| Ipv4Addr::from(ip).into()))
+            .ok_or_else(|| {
+                Fault::new(
+                    FaultCode::Engine,
+                    format!("network {network} tells no address of the host"),
+                )
+            })
     }
 
     /// Removes the room's network unless it is gone.
@@ -81,13 +131,17 @@ impl Docker {
         Ok((free.count(), pool.subnets().count()))
     }
 
-    async fn networks(&self) -> Result<Vec<Network>, Fault> {
+    pub(super) async fn networks(&self) -> Result<Vec<Network>, Fault> {
         let call = self.client()?.list_networks(None::<ListNetworksOptions>);
         Ok(self.read("listing networks", call).await?)
     }
 
     /// The room's network among all; a foreign one of its name is a fault.
-    fn room_network<'a>(&self, networks: &'a [Network], room: &RoomName) -> Result<Option<&'a Network>, Fault> {
+    pub(super) fn room_network<'a>(
+        &self,
+        networks: &'a [Network],
+        room: &RoomName,
+    ) -> Result<Option<&'a Network>, Fault> {
         let name = self.inner.names.network(room);
         let mut named = networks
             .iter()
@@ -123,17 +177,25 @@ impl Docker {
             .map(drop)
     }
 
-    async fn create_network(
-        &self,
-        room: &RoomName,
-        session: u64,
-        egress: Egress,
-        (address, prefix): Subnet,
-    ) -> Result<(), Trouble> {
-        let request = NetworkCreateRequest {
+    fn new_network(&self, room: &RoomName, session: u64, egress: Egress) -> NewNetwork {
+        NewNetwork {
             name: self.inner.names.network(room),
+            egress,
+            labels: HashMap::from([
+                (LABEL_INSTANCE.into(), self.inner.options.instance.to_string()),
+                (LABEL_ROOM.into(), room.to_string()),
+                (LABEL_SESSION.into(), session.to_string()),
+                (LABEL_KIND.into(), Kind::Network.as_str().into()),
+            ]),
+            what: format!("the network of room {room}"),
+        }
+    }
+
+    async fn create_network(&self, new: &NewNetwork, (address, prefix): Subnet) -> Result<(), Trouble> {
+        let request = NetworkCreateRequest {
+            name: new.name.clone(),
             driver: Some("bridge".into()),
-            internal: Some(egress == Egress::Closed),
+            internal: Some(new.egress == Egress::Closed),
             attachable: Some(false),
             enable_ipv6: Some(false),
             ipam: Some(Ipam {
@@ -145,21 +207,14 @@ impl Docker {
                 ..Default::default()
             }),
             options: Some(HashMap::from([
-                ("com.docker.network.bridge.name".into(), self.bridge(room)),
+                ("com.docker.network.bridge.name".into(), self.bridge(&new.name)),
                 ("com.docker.network.bridge.enable_icc".into(), "false".into()),
             ])),
-            labels: Some(HashMap::from([
-                (LABEL_INSTANCE.into(), self.inner.options.instance.to_string()),
-                (LABEL_ROOM.into(), room.to_string()),
-                (LABEL_SESSION.into(), session.to_string()),
-                (LABEL_KIND.into(), Kind::Network.as_str().into()),
-            ])),
+            labels: Some(new.labels.clone()),
             ..Default::default()
         };
         let call = self.client()?.create_network(request);
-        self.change(format!("making the network of room {room}"), call)
-            .await
-            .map(drop)
+        self.change(format!("making {}", new.what), call).await.map(drop)
     }
 
     /// The engine knows the name or the bridge already: our own earlier attempt, or something foreign.
@@ -171,8 +226,8 @@ impl Docker {
         }
     }
 
-    fn bridge(&self, room: &RoomName) -> String {
-        let digest = Sha256::digest(format!("{}/{room}", self.inner.options.instance));
+    fn bridge(&self, network: &str) -> String {
+        let digest = Sha256::digest(format!("{}/{network}", self.inner.options.instance));
         format!("lab-{}", &hex(&digest)[..BRIDGE_DIGITS])
     }
 

@@ -35,7 +35,7 @@ const LOG_FILES: &str = "2";
 const TMPFS: &str = "rw,nosuid,nodev,mode=1777,size=67108864";
 /// Where a closed seat's names are asked for: a port of its own loopback, where nobody answers. Without this, engines
 /// before 25.0 pass its questions on to the host's resolver, which is a way out.
-const NO_RESOLVER: &str = "127.0.0.1";
+pub(super) const NO_RESOLVER: &str = "127.0.0.1";
 /// Longest host name that every program accepts.
 const HOSTNAME_MAX: usize = 63;
 

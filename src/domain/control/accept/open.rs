@@ -28,6 +28,7 @@ impl Control {
             exam,
             on_demand,
             dry_run,
+            ..
         } = &command
         else {
             return Ok(());
@@ -76,10 +77,14 @@ impl Control {
     }
 
     pub(super) fn preflight(&mut self, opening: Opening, restore: Option<Restore>) {
+        let room = &opening.room;
+        let overridden = matches!(opening.command, Command::OpenRoom { overrides: true, .. });
         let task = Task::Preflight {
-            room: opening.room.name.clone(),
-            template: opening.room.template.clone(),
+            room: room.name.clone(),
+            template: room.template.clone(),
             restore,
+            // More seats in an exam that goes on are as closed in as those that are there.
+            isolated: room.exam && !overridden && !self.rooms.contains_key(&room.name),
         };
         self.start(task, Doing::Preflight(Box::new(opening)));
     }

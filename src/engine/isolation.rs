@@ -1,0 +1,172 @@
+//! Whether rooms are closed in: what their seats reach is tried, the host's firewall and the engine are looked at.
+
+use std::sync::Arc;
+
+use super::world::World;
+use crate::domain::command::{Answer, Check};
+use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::RoomName;
+use crate::domain::isolation::{Reach, fit_for_exam};
+use crate::domain::template::Egress;
+use crate::world::isolation::{self, Targets};
+
+/// Loads the firewall.
+const FIX: &str = "Load it with `labtop doctor --fix` as root; the unit labtop-agent does it at every start";
+
+impl World {
+    /// Takes a look from inside a room's network, or from one that is made alike when it has none.
+    ///
+    /// # Errors
+    /// When it cannot be tried.
+    async fn reaches(&self, room: &RoomName, egress: Egress) -> Result<Vec<Reach>, Fault> {
+        let (world, room) = (self.clone(), room.clone());
+        // A task of its own: whoever waits may leave, and what was made is taken away all the same.
+        let look = tokio::spawn(async move {
+            let _alone = world.probing.lock().await;
+            world.docker.sweep_probes().await?;
+            let looked = Box::pin(world.look_from(&room, egress)).await;
+            if let Err(fault) = world.docker.sweep_probes().await {
+                tracing::warn!(%fault, "probes are left until the next look");
+            }
+            looked
+        });
+        look.await.unwrap_or_else(|error| Err(ended_early(&error)))
+    }
+
+    async fn look_from(&self, room: &RoomName, egress: Egress) -> Result<Vec<Reach>, Fault> {
+        let stand = self.docker.probe_stand(room, egress).await?;
+        let services = Arc::clone(&self.services);
+        let look = tokio::task::spawn_blocking(move || isolation::look(&stand, &Targets::new(services.to_vec())));
+        look.await.unwrap_or_else(|error| Err(ended_early(&error)))
+    }
+
+    /// Sees that the seats of a room that becomes an exam will reach nothing.
+    ///
+    /// # Errors
+    /// [`FaultCode::NotIsolated`], with every way that is open.
+    pub(super) async fn prove_isolation(&self, room: &RoomName) -> Result<(), Fault> {
+        let override_it = |fault: Fault| match fault.code {
+            FaultCode::NotIsolated => {
+                let hint = format!(
+                    "{}. An admin may open it unproven, with `room open --override`",
+                    fault.hint
+                );
+                Fault::new(fault.code, fault.text).hint(hint.trim_start_matches(". "))
+            }
+            _ => fault,
+        };
+        let reaches = self.reaches(room, Egress::Closed).await.map_err(override_it)?;
+        fit_for_exam(room, &reaches)
+    }
+}
+
+fn ended_early(error: &tokio::task::JoinError) -> Fault {
+    Fault::new(
+        FaultCode::NotIsolated,
+        format!("the look from inside a room ended early: {error}"),
+    )
+}
+
+/// The report on one room.
+pub(super) async fn answer(world: &World, room: RoomName, egress: Egress) -> Answer {
+    match world.reaches(&room, egress).await {
+        Ok(reaches) => Answer::Doctor {
+            checks: reaches.iter().map(|reach| reach.judge(egress)).collect(),
+        },
+        Err(fault) => Answer::Failed { fault },
+    }
+}
+
+/// Whether the host's firewall has labtop's rules.
+pub(super) async fn firewall(world: &World) -> Check {
+    const NAME: &str = "firewall";
+    if !world.docker.is_local() {
+        let text = "the engine is on another host, whose firewall is not seen from here";
+        return Check::warn(NAME, text, "Load labtop.nft there");
+    }
+    match isolation::firewall().await {
+        Ok(true) => Check::ok(NAME, "the table `inet labtop` is loaded"),
+        Ok(false) => Check::warn(
+            NAME,
+            "the table `inet labtop` is not loaded: seats reach this host's services",
+            FIX,
+        ),
+        Err(why) => Check::warn(NAME, format!("not seen: {why}"), FIX),
+    }
+}
+
+/// What is known to be wrong with engines of that version, as far as seats are concerned.
+pub(super) async fn holes(world: &World) -> Check {
+    const NAME: &str = "engine holes";
+    match world.docker.hello().await {
+        Ok(info) => match known_holes(&info.version) {
+            Some(told) if told.is_empty() => Check::ok(NAME, "none is known of this version"),
+            Some(told) => Check::warn(NAME, told.join("; "), "Install a newer engine when no room is open"),
+            None => Check::warn(
+                NAME,
+                format!("version {} tells nothing", info.version),
+                "See the engine's notes",
+            ),
+        },
+        Err(fault) => Check::fail(NAME, fault.text, fault.hint),
+    }
+}
+
+/// The first version of a line of releases in which a hole is closed; of the last line all later ones.
+type ClosedIn = &'static [[u32; 3]];
+
+/// Holes of Docker between seats, host and outside, and what labtop does about each.
+const HOLES: [(ClosedIn, &str); 2] = [
+    (
+        &[[23, 0, 11], [25, 0, 5], [26, 0, 0]],
+        "it passes questions for names out of closed networks (CVE-2024-29018; closed here by giving seats no resolver)",
+    ),
+    (
+        &[[28, 0, 0]],
+        "it lets neighbours of this host in its network route to open rooms' seats (closed by the firewall's table)",
+    ),
+];
+
+/// The holes of a version; none when it cannot be read.
+fn known_holes(version: &str) -> Option<Vec<&'static str>> {
+    let version = numbers(version)?;
+    let open = HOLES.iter().filter(|(closed, _)| !is_closed(version, closed));
+    Some(open.map(|(_, text)| *text).collect())
+}
+
+fn is_closed(version: [u32; 3], closed: &[[u32; 3]]) -> bool {
+    let same_line = closed.iter().find(|fixed| fixed[0] == version[0]);
+    let later = closed.last().is_some_and(|last| version[0] > last[0]);
+    later || same_line.is_some_and(|fixed| version >= *fixed)
+}
+
+fn numbers(version: &str) -> Option<[u32; 3]> {
+    let mut parts = version.split(|c: char| !c.is_ascii_digit());
+    let mut next = || parts.next()?.parse().ok();
+    Some([next()?, next()?, next().unwrap_or(0)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_judged_by_their_own_line() {
+        let count = |version| known_holes(version).map(|holes| holes.len());
+        for (version, holes) in [
+            ("20.10.24+dfsg1", 2),
+            ("23.0.10", 2),
+            ("23.0.11", 1),
+            ("24.0.9", 2),
+            ("25.0.4", 2),
+            ("25.0.5", 1),
+            ("26.0.0-rc3", 1),
+            ("27.5.1", 1),
+            ("28.0.0", 0),
+            ("29.1", 0),
+        ] {
+            assert_eq!(count(version), Some(holes), "{version}");
+        }
+        assert_eq!(count("dev"), None);
+    }
+}
