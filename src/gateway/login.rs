@@ -284,7 +284,7 @@ pub(super) async fn sign_out(
     gateway.memory.forget(&session);
     let page = Word {
         heading: "Signed out",
-        words: &text,
+        words: &format!("{text}."),
         link: "/login",
         link_words: "Sign in",
         ..Word::default()

@@ -39,6 +39,8 @@ pub(super) struct Seat<'p> {
     pub(super) link: &'p str,
     pub(super) left: &'p str,
     pub(super) receipt: Option<&'p Receipt>,
+    /// When its archive was taken, for people.
+    pub(super) stored: &'p str,
     pub(super) mark: &'p str,
     pub(super) hand_in: bool,
     pub(super) hand_in_words: &'static str,

@@ -87,6 +87,7 @@ pub(super) async fn page(
         link: link.as_deref().unwrap_or_default(),
         left: if is_open { &left } else { "" },
         receipt: receipt.as_ref(),
+        stored: &receipt.as_ref().map(|one| moment(&one.created)).unwrap_or_default(),
         mark: &mark,
         hand_in: is_open && is_student && policy.hand_in.is_some(),
         hand_in_words: match policy.hand_in {
@@ -213,6 +214,16 @@ fn minutes(seconds: u64) -> String {
     }
 }
 
+/// A moment in RFC 3339 and UTC, to the second and for people; anything else stays as it is.
+fn moment(told: &str) -> String {
+    let parts = told.strip_suffix('Z').and_then(|text| text.split_once('T'));
+    let Some((day, time)) = parts else {
+        return told.to_owned();
+    };
+    let seconds = time.split_once('.').map_or(time, |(seconds, _)| seconds);
+    format!("{day} {seconds} UTC")
+}
+
 fn as_json(visit: &Visit, open: bool, now_ms: u64, receipt: Option<&Receipt>) -> Response {
     let seat = visit.seat.as_ref();
     let row = SeatJson {
@@ -242,8 +253,8 @@ pub(super) async fn hand_in(
         Err(response) => return response,
     };
     let (status, heading, words) = match gateway.port.ask(Knock::HandIn { session }).await {
-        Some(KnockAnswer::Done { text }) => (StatusCode::OK, "Handed in", text),
-        Some(KnockAnswer::Refused { refusal }) => (StatusCode::CONFLICT, "Not handed in", refusal.text),
+        Some(KnockAnswer::Done { text }) => (StatusCode::OK, "Handed in", format!("{text}.")),
+        Some(KnockAnswer::Refused { refusal }) => (StatusCode::CONFLICT, "Not handed in", format!("{}.", refusal.text)),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "Not handed in", AWAY.to_owned()),
     };
     let page = Word {
@@ -254,4 +265,21 @@ pub(super) async fn hand_in(
         ..Word::default()
     };
     show(status, &page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_told_to_the_second() {
+        for (told, shown) in [
+            ("2026-11-26T02:55:21.82Z", "2026-11-26 02:55:21 UTC"),
+            ("2026-11-26T02:55:21Z", "2026-11-26 02:55:21 UTC"),
+            ("2026-11-26T02:55:21+01:00", "2026-11-26T02:55:21+01:00"),
+            ("", ""),
+        ] {
+            assert_eq!(moment(told), shown);
+        }
+    }
 }
