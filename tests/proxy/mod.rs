@@ -59,10 +59,22 @@ pub struct Page {
 impl Traefik {
     /// A proxy that routes to the seats of this laboratory and to nothing else on the engine.
     pub fn before(lab: &Lab) -> Self {
+        Self::with(lab, &[])
+    }
+
+    /// The same with the pages of the gateway at this port, as a lab has it: one address for everything.
+    pub fn before_all(lab: &Lab, gateway: u16) -> Self {
+        let routes = format!("--providers.http.endpoint=http://127.0.0.1:{gateway}/traefik/config");
+        let traefik = Self::with(lab, &[routes]);
+        assert_eq!(traefik.get_routed("/login").status, 200);
+        traefik
+    }
+
+    fn with(lab: &Lab, more: &[String]) -> Self {
         let instance = lab.instance().expect("the laboratory has no agent yet");
         let log = lab.path().join("traefik.log");
         for _ in 0..PORTS_TRIED {
-            let mut traefik = Self::start(&instance, &log);
+            let mut traefik = Self::start(&instance, &log, more);
             if until("Traefik listens or has ended", || traefik.listens()) {
                 return traefik;
             }
@@ -70,7 +82,7 @@ impl Traefik {
         panic!("{}", std::fs::read_to_string(&log).unwrap_or_default());
     }
 
-    fn start(instance: &str, log: &std::path::Path) -> Self {
+    fn start(instance: &str, log: &std::path::Path, more: &[String]) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -86,6 +98,7 @@ impl Traefik {
                 "--providers.docker.exposedbydefault=false",
                 &format!("--providers.docker.constraints=Label(`io.labtop.instance`,`{instance}`)"),
             ])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
