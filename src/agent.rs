@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::control::{Control, Rules};
 use crate::domain::fault::Fault;
 use crate::domain::ids::InstanceId;
-use crate::domain::settings::{LeaseStore, MetricsPlace, Settings, StoreSettings};
+use crate::domain::names::Names;
+use crate::domain::settings::{LeaseStore, MetricsPlace, Probe, Settings, StoreSettings};
 use crate::engine::handle::Handle;
 use crate::engine::{self, World, clock};
 use crate::metrics::{self, Page};
@@ -29,6 +30,7 @@ use crate::world::archive::{Archives, Manner, Store};
 use crate::world::docker::{Docker, Options};
 use crate::world::leases::{Embedded, Leases, Redis};
 use crate::world::ledger::{Ledger, sweep_copies};
+use crate::world::proxy::Proxy;
 use ending::Signals;
 
 /// Where the system's own agent has its sockets.
@@ -154,6 +156,9 @@ fn world(settings: &Settings, instance: &InstanceId, ledger: Ledger, state: &Pat
     let leases = leases(settings, instance, &ledger)?;
     let mut world = World::new(docker, ledger, archives, leases, disk, probe, settings.limits);
     world.services = services::services(settings).into();
+    if probe == Probe::Traefik {
+        world.proxy = Some(Proxy::new(&settings.routing, Names::new(instance))?);
+    }
     Ok(world)
 }
 
@@ -225,6 +230,7 @@ fn rules(settings: &Settings, accept_engine: bool) -> Rules {
         templates: settings.templates.clone(),
         default_template: settings.default_template.clone(),
         auth: settings.routing.auth,
+        rule: settings.routing.rule.clone(),
         warn_minutes: settings.leases.warn_minutes.clone(),
         accept_engine,
     }

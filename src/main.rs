@@ -94,10 +94,11 @@ fn gateway(config: Option<&Path>) -> Result<ExitCode, Problem> {
     let given = std::env::var_os("STATE_DIRECTORY").filter(|text| !text.is_empty());
     let state = given.map_or_else(|| paths.state.join("gateway"), PathBuf::from);
     let _log = log::of_gateway(&state)?;
-    let gateway = loaded.settings.gateway;
+    let (gateway, routing) = (loaded.settings.gateway, loaded.settings.routing);
     let place = gateway::Place {
         listen: gateway.listen,
         public_url: gateway.public_url,
+        routing,
         state,
         agents: paths.candidates,
     };

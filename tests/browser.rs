@@ -12,7 +12,7 @@ use lab::{Lab, docker, until};
 use proxy::Traefik;
 use redis::Server;
 use serde_json::Value;
-use students::{Gateway, codes, free_port};
+use students::{Gateway, codes, free_port, lab_before, roster};
 
 /// A seat's program: a page that says whose it is, what was asked for, and which cookies came along.
 const PROGRAM: &str = r#"
@@ -46,16 +46,12 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let (port, redis) = (free_port(), Server::start());
-        let lab = Lab::with_config(&format!(
-            "default_template = \"lab\"\n[gateway]\nlisten = \"127.0.0.1:{port}\"\n\
-             [leases]\nstore = \"redis\"\nurl = \"{}\"\n[limits]\ncreations_in_flight = 1\n[templates.lab]\n\
-             image = \"labtop-demo:latest\"\ncommand = [\"/bin/sh\", \"-c\", '''{PROGRAM}''']\nport = 8080\n\
-             memory = \"32MiB\"\ncpus = 0.5\npids = 32\nnetwork = \"closed\"\n",
+        let settings = format!(
+            "[leases]\nstore = \"redis\"\nurl = \"{}\"\n[limits]\ncreations_in_flight = 1\n",
             redis.url()
-        ));
-        let roster = lab.path().join("roster.csv");
-        std::fs::write(&roster, format!("id,name\nan,Ánh\n{OTHER},Anh Hai\n")).unwrap();
-        let roster = roster.display().to_string();
+        );
+        let lab = lab_before(port, PROGRAM, &settings, "");
+        let roster = roster(&lab, &format!("id,name\nan,Ánh\n{OTHER},Anh Hai\n"));
         lab.run(&["room", "open", "final", "--roster", &roster, "--on-demand"])
             .expect(0);
         let codes = codes(&lab, "final");

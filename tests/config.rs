@@ -70,12 +70,6 @@ const BAD: &[(&str, &str)] = &[
     ("[templates.x]\nimage = 'x'\nautosave = -1", "templates.x.autosave = -1: write whole seconds from 1 to 86400, or 0 for none"),
     ("[archive]\nverify = 'no'", "archive.verify = 'no': must be \"full\" or \"checksum\""),
     ("[archive.directory]\npath = 'here'", "archive.directory.path = 'here': must be an absolute path"),
-    ("[routing]\nprobe = 'traefik'", "routing.probe = 'traefik': not in this version of labtop"),
-    ("[routing]\nprobe = 'x'", "routing.probe = 'x': must be \"direct\" or \"running\""),
-    ("[routing]\nauth = 'basic'", "routing.auth = 'basic': must be \"gateway\" or \"none\""),
-    ("[routing]\nrule = 'host'", "routing.rule = 'host': must be \"path\""),
-    ("[gateway]\nlisten = 'localhost'", "gateway.listen = 'localhost': must be an address and a port"),
-    ("[gateway]\nlisten = '127.0.0.1:0'", "must be an address and a port"),
     ("[limits]\ncreations_in_flight = 0", "limits.creations_in_flight = 0: write a whole number from 1 to 256"),
     ("[limits]\narchives_in_flight = 1.5", "must be a whole number, not a number"),
     ("[limits]\narchives_in_flight = 99999999999999999999", "the number is too large"),
@@ -288,18 +282,6 @@ fn a_remote_engine_takes_the_files_of_the_file() {
         check(text).unwrap().settings.docker.tls.unwrap().key,
         PathBuf::from("/key")
     );
-}
-
-#[test]
-fn a_gateway_that_listens_everywhere_is_reached_on_this_machine() {
-    for (listen, url) in [
-        ("0.0.0.0:81", "http://127.0.0.1:81"),
-        ("[::]:81", "http://[::1]:81"),
-        ("10.0.0.3:8091", "http://10.0.0.3:8091"),
-    ] {
-        let loaded = check(&format!("[gateway]\nlisten = '{listen}'")).unwrap();
-        assert_eq!(loaded.settings.routing.gateway_url, url);
-    }
 }
 
 #[test]

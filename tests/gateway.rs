@@ -8,22 +8,11 @@ use std::time::{Duration, Instant};
 
 use lab::{Lab, until, until_within};
 use proxy::{SERVER, Traefik};
-use students::{Browser, Gateway, codes, free_port};
+use students::{Browser, Gateway, codes, free_port, lab_before, roster};
 
 /// A laboratory whose gateway listens at this port, with more settings of its template.
 fn lab_at(port: u16, settings: &str) -> Lab {
-    Lab::with_config(&format!(
-        "default_template = \"lab\"\n[gateway]\nlisten = \"127.0.0.1:{port}\"\n[templates.lab]\n\
-         image = \"labtop-demo:latest\"\ncommand = [\"/bin/sh\", \"-c\", '''{SERVER}''']\nport = 8080\n\
-         memory = \"32MiB\"\ncpus = 0.5\npids = 32\nnetwork = \"closed\"\n{settings}"
-    ))
-}
-
-/// A roster file of the laboratory's.
-fn roster(lab: &Lab, text: &str) -> String {
-    let path = lab.path().join("roster.csv");
-    std::fs::write(&path, text).unwrap();
-    path.display().to_string()
+    lab_before(port, SERVER, "", settings)
 }
 
 /// The name that a seat's route asks the gateway with.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use labtop::domain::ids::SeatId;
 use labtop::domain::proof::{Stillness, VerifyMode};
-use labtop::domain::settings::{NetworkSettings, Probe, RouteAuth, RoutingSettings};
+use labtop::domain::settings::{NetworkSettings, RoutingSettings};
 use labtop::domain::template::Selection;
 use labtop::pack::squeeze::Compression;
 use labtop::world::archive::{Archives, Draft, Manner, Store};
@@ -94,12 +94,7 @@ fn docker(instance: &str) -> Docker {
             pool_prefix: 12,
             prefix: 24,
         },
-        routing: RoutingSettings {
-            probe: Probe::Direct,
-            auth: RouteAuth::Gateway,
-            strip_prefix: false,
-            gateway_url: "http://127.0.0.1:8091/".into(),
-        },
+        routing: RoutingSettings::of_gateway("http://127.0.0.1:8091/".into()),
     };
     Docker::new(options).unwrap()
 }

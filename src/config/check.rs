@@ -3,25 +3,19 @@
 //! Knows: which sections there are and what holds between them. Must not know: where the text came from.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::domain::ids::TemplateName;
-use crate::domain::settings::{
-    AgentSettings, DockerSettings, GatewaySettings, LimitSettings, MetricsPlace, Probe, RouteAuth, RoutingSettings,
-    Settings, UiSettings,
-};
+use crate::domain::settings::{AgentSettings, LimitSettings, MetricsPlace, Settings, UiSettings};
 use crate::domain::template::Template;
 
 use super::raw::{Document, LATER, Section};
-use super::{Loaded, Mistakes, Surroundings, archive, docker, leases, network, roles, templates, units};
+use super::{Loaded, Mistakes, Surroundings, archive, docker, leases, network, roles, routing, templates, units};
 
 /// Tables and keys of the design that come with later versions.
 const LATER_SECTIONS: [&str; 1] = ["guard"];
 /// The template that is taken when none is named anywhere.
 const DEFAULT_TEMPLATE: &str = "node";
-/// Where the gateway will listen unless told otherwise.
-const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8091);
 /// Creations in flight: the knee of an engine's rate on two cores.
 const CREATIONS: u32 = 8;
 /// Archives read at once: each takes a core for compression.
@@ -44,13 +38,13 @@ pub(super) fn check(source: Option<&Path>, text: &str, around: &Surroundings<'_>
     let mut warnings = Vec::new();
     let all = templates::read(&root, &mut warnings);
     let engine = docker::read(&root.table("docker"), around.env);
-    let gateway = gateway(&root.table("gateway"));
+    let gateway = routing::gateway(&root.table("gateway"));
     let settings = Settings {
         default_template: default_template(&root, &all.templates),
         archive: archive::read(&root.table("archive"), around.state_dir),
         network: network::read(&root.table("network")),
-        routing: routing(&root, &engine.settings, gateway.listen, &mut warnings),
-        gateway,
+        routing: routing::read(&root.table("routing"), &engine.settings, &gateway, &mut warnings),
+        gateway: gateway.settings,
         leases: leases::read(&root.table("leases"), &mut warnings),
         roles: roles::read(&root),
         limits: limits(&root.table("limits")),
@@ -108,72 +102,6 @@ pub(super) fn absolute(text: String) -> Result<PathBuf, String> {
     } else {
         Err("must be an absolute path".to_owned())
     }
-}
-
-fn routing(
-    root: &Section<'_>,
-    docker: &DockerSettings,
-    gateway: SocketAddr,
-    warnings: &mut Vec<String>,
-) -> RoutingSettings {
-    let section = root.table("routing");
-    section.read("rule", |text: String| one_of(&text, &[("path", ())], &[]));
-    let probes = [("direct", Probe::Direct), ("running", Probe::Running)];
-    let probe = section.read("probe", |text: String| one_of(&text, &probes, &["traefik"]));
-    let guards = [("gateway", RouteAuth::Gateway), ("none", RouteAuth::None)];
-    let auth = section.read("auth", |text: String| one_of(&text, &guards, &[]));
-    let strip_prefix = section.plain("strip_prefix").unwrap_or(false);
-    section.end(&[]);
-    if auth == Some(RouteAuth::None) {
-        warnings
-            .push("routing.auth = \"none\": whoever reaches the proxy reaches every seat; not for exams".to_owned());
-    }
-    RoutingSettings {
-        probe: probe.unwrap_or(if docker.host.starts_with("unix://") {
-            Probe::Direct
-        } else {
-            Probe::Running
-        }),
-        auth: auth.unwrap_or(RouteAuth::Gateway),
-        strip_prefix,
-        gateway_url: gateway_url(gateway),
-    }
-}
-
-fn gateway(section: &Section<'_>) -> GatewaySettings {
-    let listen = section.read("listen", |text: String| {
-        text.parse::<SocketAddr>()
-            .ok()
-            .filter(|address| address.port() != 0)
-            .ok_or_else(|| "must be an address and a port, such as \"127.0.0.1:8091\"".to_owned())
-    });
-    let settings = GatewaySettings {
-        listen: listen.unwrap_or(GATEWAY),
-        public_url: section.read("public_url", web_address),
-    };
-    section.end(&["traefik_url"]);
-    settings
-}
-
-/// The address of a site, without anything after the host.
-fn web_address(text: String) -> Result<String, String> {
-    let text = text.trim_end_matches('/');
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-    match host {
-        Some(host) if !host.is_empty() && host.chars().all(plain) => Ok(text.to_owned()),
-        _ => Err("must be the address of a site, such as \"https://lab.example.org\"".to_owned()),
-    }
-}
-
-fn gateway_url(mut address: SocketAddr) -> String {
-    // A gateway that listens everywhere is reached on this machine; nobody can connect to "everywhere".
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    format!("http://{address}")
 }
 
 fn limits(section: &Section<'_>) -> LimitSettings {

@@ -12,6 +12,7 @@ mod network;
 mod print;
 mod raw;
 mod roles;
+mod routing;
 mod templates;
 mod units;
 mod value;

@@ -14,9 +14,10 @@ use crate::domain::door::{Leaving, SecondLogin};
 use crate::domain::ids::TemplateName;
 use crate::domain::proof::VerifyMode;
 use crate::domain::role::{Member, Narrowed, RoleSettings};
+use crate::domain::routes::RouteRule;
 use crate::domain::settings::{
     AgentSettings, ArchiveSettings, DockerSettings, LeaseSettings, LeaseStore, LimitSettings, MetricsPlace, Probe,
-    RouteAuth, S3Settings, SecretUrl, Settings, StoreSettings, UiSettings,
+    Provider, RouteAuth, S3Settings, SecretUrl, Settings, StoreSettings, UiSettings,
 };
 use crate::domain::template::{Activity, Egress, Template};
 
@@ -32,7 +33,7 @@ struct General<'a> {
     leases: Leases<'a>,
     archive: Archive<'a>,
     network: Network,
-    routing: Routing,
+    routing: Routing<'a>,
     gateway: Gateway<'a>,
     limits: LimitSettings,
     agent: Agent<'a>,
@@ -176,8 +177,11 @@ struct Network {
 }
 
 #[derive(Serialize)]
-struct Routing {
+struct Routing<'a> {
     rule: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<&'a str>,
+    provider: Provider,
     probe: Probe,
     auth: RouteAuth,
     strip_prefix: bool,
@@ -188,6 +192,7 @@ struct Gateway<'a> {
     listen: SocketAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_url: Option<&'a str>,
+    traefik_url: &'a str,
 }
 
 #[derive(Serialize)]
@@ -244,7 +249,13 @@ fn general(settings: &Settings) -> General<'_> {
             prefix: network.prefix,
         },
         routing: Routing {
-            rule: "path",
+            rule: if settings.routing.rule == RouteRule::Path {
+                "path"
+            } else {
+                "host"
+            },
+            domain: settings.routing.rule.domain(),
+            provider: settings.routing.provider,
             probe: settings.routing.probe,
             auth: settings.routing.auth,
             strip_prefix: settings.routing.strip_prefix,
@@ -252,6 +263,7 @@ fn general(settings: &Settings) -> General<'_> {
         gateway: Gateway {
             listen: settings.gateway.listen,
             public_url: settings.gateway.public_url.as_deref(),
+            traefik_url: &settings.routing.traefik_url,
         },
         limits: settings.limits,
         agent: agent(&settings.agent),

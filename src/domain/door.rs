@@ -5,6 +5,8 @@
 mod knock;
 mod mirror;
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{SeatId, SessionId};
@@ -90,6 +92,9 @@ pub struct DoorSeat {
     pub ends_unix_ms: Option<u64>,
     /// Its place in the line of seats that are to be made, from 1.
     pub place: Option<usize>,
+    /// Where a proxy finds it; none while it has no address or no port.
+    #[serde(default)]
+    pub target: Option<SocketAddr>,
     /// Whether something fails, which is tried again.
     pub trouble: bool,
     /// What its template says of its door.

@@ -205,6 +205,8 @@ pub enum Fact {
     Disturbed(ContainerId),
     /// The kernel killed a program in this container for memory.
     OutOfMemory(ContainerId),
+    /// The routes of seats that were ready no longer answer through the proxy.
+    Unrouted(Vec<SeatId>),
     /// The engine answers, or no longer does.
     Engine(EngineState),
     /// How it stands with the lease store.

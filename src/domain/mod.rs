@@ -25,6 +25,7 @@ pub mod record;
 pub mod relics;
 pub mod role;
 pub mod roster;
+pub mod routes;
 pub mod seen;
 pub mod settings;
 pub mod snapshot;

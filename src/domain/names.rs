@@ -21,6 +21,9 @@ pub const LABEL_ORIGIN: &str = "io.labtop.origin";
 /// The owner label of the prototype's contract.
 pub const LABEL_OWNER: &str = "com.caas.owner";
 
+/// The header in which the gateway says for which seat a proxy has asked it, when it lets nobody in.
+pub const SEAT_HEADER: &str = "x-labtop-seat";
+
 /// The values of [`LABEL_KIND`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::ids::TemplateName;
 use super::proof::VerifyMode;
 use super::role::RoleSettings;
+use super::routes::RouteRule;
 use super::template::Template;
 
 /// Everything that the agent needs to know.
@@ -230,6 +231,18 @@ pub enum Probe {
     Direct,
     /// Its container runs.
     Running,
+    /// Its port answers, and its route does through the proxy.
+    Traefik,
+}
+
+/// Where Traefik hears of seats' routes: in one place for all of them, never in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// In the labels of their containers, for which it needs the engine's socket.
+    Docker,
+    /// At the gateway, for which it does not.
+    Http,
 }
 
 /// Who guards the routes.
@@ -245,6 +258,10 @@ pub enum RouteAuth {
 /// How students reach seats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RoutingSettings {
+    /// What makes a seat's address its own.
+    pub rule: RouteRule,
+    /// Where Traefik hears of routes.
+    pub provider: Provider,
     /// When a seat is ready.
     pub probe: Probe,
     /// Who guards the routes.
@@ -253,7 +270,28 @@ pub struct RoutingSettings {
     pub strip_prefix: bool,
     /// Base address of the gateway's ForwardAuth endpoint, as Traefik reaches it.
     pub gateway_url: String,
+    /// Base address of Traefik, as the agent reaches it.
+    pub traefik_url: String,
 }
+
+impl RoutingSettings {
+    /// What holds unless told otherwise, with a gateway there.
+    #[must_use]
+    pub fn of_gateway(gateway_url: String) -> Self {
+        Self {
+            rule: RouteRule::Path,
+            provider: Provider::Docker,
+            probe: Probe::Direct,
+            auth: RouteAuth::Gateway,
+            strip_prefix: false,
+            gateway_url,
+            traefik_url: TRAEFIK.to_owned(),
+        }
+    }
+}
+
+/// Where Traefik is unless told otherwise.
+pub const TRAEFIK: &str = "http://127.0.0.1";
 
 /// The students' door.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

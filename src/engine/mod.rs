@@ -15,6 +15,7 @@ mod meter;
 mod perform;
 mod probe;
 mod queries;
+mod routes;
 mod run;
 mod snapshot;
 mod stored;

@@ -23,7 +23,13 @@ impl World {
     pub(super) async fn perform(&self, task: Task, cancel: &CancellationToken, tell: Tell) -> Result<Yield, Fault> {
         match task {
             Task::Provision(order) => self.provision(&order, cancel).await,
-            Task::Probe(order, seen) => or_cancelled(cancel, probe::until_ready(self.probe, &order, &seen)).await,
+            Task::Probe(order, seen) => {
+                or_cancelled(
+                    cancel,
+                    probe::until_ready((self.probe, self.proxy.as_ref()), &order, &seen),
+                )
+                .await
+            }
             Task::Archive(order) => or_cancelled(cancel, Box::pin(self.archive(order, tell))).await,
             Task::Snapshot(order) => Box::pin(self.snapshot(order, cancel)).await,
             Task::Verify { claim, stillness } => {

@@ -12,7 +12,7 @@ use super::clock::{self, Clock};
 use super::handle::{CommandEvent, Handle, Request};
 use super::tasks::Tasks;
 use super::world::World;
-use super::{door, leases, meter, queries, watch as engine_watch};
+use super::{door, leases, meter, queries, routes, watch as engine_watch};
 use crate::domain::control::{Control, Input};
 use crate::domain::door::{DoorState, KnockAnswer};
 use crate::domain::effect::{Effect, Fact, TicketId};
@@ -83,6 +83,9 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
         facts.clone(),
         shutdown.clone(),
     ));
+    if let Some(proxy) = world.proxy.clone() {
+        tokio::spawn(routes::watch(proxy, handle.doors(), facts.clone()));
+    }
     let run = Run {
         control,
         instance,

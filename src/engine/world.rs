@@ -15,6 +15,7 @@ use crate::world::docker::Docker;
 use crate::world::isolation::Service;
 use crate::world::leases::Leases;
 use crate::world::ledger::Ledger;
+use crate::world::proxy::Proxy;
 
 /// Workspaces removed at once, apart from other calls: each is read once more as a whole, which may take minutes.
 const REMOVALS_IN_FLIGHT: usize = 8;
@@ -42,6 +43,8 @@ pub struct World {
     pub disk: Option<PathBuf>,
     /// When a seat counts as ready.
     pub probe: Probe,
+    /// The proxy that is asked for seats' routes, when that decides.
+    pub proxy: Option<Proxy>,
     /// What of the host's seats must not reach, besides what is the same everywhere.
     pub services: Arc<[Service]>,
     /// Held while it is tried what seats reach: one look at a time.
@@ -88,6 +91,7 @@ impl World {
             archives,
             leases,
             disk,
+            proxy: None,
             services: Arc::default(),
             probing: Arc::default(),
             engine_id: Arc::default(),

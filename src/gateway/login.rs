@@ -81,8 +81,11 @@ impl Gateway {
     /// No scripts, no other hosts, no forms of other sites.
     fn attributes(&self, headers: &HeaderMap) -> String {
         let secure = is_secure(headers, self.public_url.as_deref());
+        // Seats with hosts of their own are asked for with the same session.
+        let domain = self.routing.rule.domain();
         format!(
-            "; Path=/; HttpOnly; SameSite=Lax{}",
+            "; Path=/; HttpOnly; SameSite=Lax{}{}",
+            domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default(),
             if secure { "; Secure" } else { "" }
         )
     }
@@ -101,8 +104,8 @@ pub(super) async fn page(
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     let session = gateway.session_of(&headers);
     if let Some(visit) = session.as_ref().and_then(|id| gateway.memory.visit(id)) {
-        let route = visit.seat.as_ref().map(|seat| seat.route.as_str());
-        let back = route.and_then(|route| way_back(&asked.next, route));
+        let route = visit.seat.as_ref().map(|seat| gateway.address_of(seat));
+        let back = route.and_then(|route| way_back(&asked.next, &route));
         return Redirect::to(back.unwrap_or("/seat")).into_response();
     }
     let why = session.and_then(|id| gateway.memory.ended(&id));
@@ -191,8 +194,8 @@ fn let_in(
     };
     gateway.memory.expect(session.clone());
     let seat = gateway.memory.visit(&session.id).and_then(|visit| visit.seat);
-    let route = seat.as_ref().map(|seat| seat.route.as_str());
-    let back = route.and_then(|route| way_back(&form.next, route));
+    let route = seat.as_ref().map(|seat| gateway.address_of(seat));
+    let back = route.and_then(|route| way_back(&form.next, &route));
     let to = match (back, took_over) {
         (_, true) => "/seat?took_over=1",
         (Some(back), false) => back,

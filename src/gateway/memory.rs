@@ -86,6 +86,15 @@ impl Memory {
         Some(then.saturating_add(u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// All seats by the names of their routes, as the agent told last; none when it was never heard of.
+    pub(super) fn seats(&self) -> Option<Vec<(String, DoorSeat)>> {
+        let known = self.known();
+        known.heard?;
+        let named = known.by_name.iter();
+        let seats = named.filter_map(|(name, seat)| Some((name.clone(), known.state.seats.get(seat)?.clone())));
+        Some(seats.collect())
+    }
+
     /// The seat that a route asks for.
     pub(super) fn named(&self, name: &str) -> Option<DoorSeat> {
         let known = self.known();

@@ -24,11 +24,14 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, map_response_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::door::DoorSeat;
+use crate::domain::routes::host_of;
+use crate::domain::settings::RoutingSettings;
 use crate::paths::PathError;
 use crate::signals::Ends;
 use keys::{KeyError, Keys};
@@ -49,6 +52,8 @@ pub struct Place {
     pub listen: SocketAddr,
     /// The address that students type; none means whichever they typed.
     pub public_url: Option<String>,
+    /// How students reach seats.
+    pub routing: RoutingSettings,
     /// Where its key is kept.
     pub state: PathBuf,
     /// Where an agent may listen, in the order in which they are tried.
@@ -83,7 +88,22 @@ struct Gateway {
     keys: Keys,
     port: Port,
     public_url: Option<String>,
+    routing: RoutingSettings,
     listen: SocketAddr,
+}
+
+impl Gateway {
+    /// A seat's address as its student's pages name it: a path, or `//` and a host with the port of our own pages.
+    fn address_of(&self, seat: &DoorSeat) -> String {
+        if host_of(&seat.route).is_none() {
+            return seat.route.clone();
+        }
+        let place = self.public_url.as_deref().and_then(|url| url.split_once("://"));
+        let port = place
+            .and_then(|(_, place)| place.rsplit_once(':'))
+            .map(|(_, port)| port);
+        port.map_or_else(|| seat.route.clone(), |port| format!("{}:{port}", seat.route))
+    }
 }
 
 /// Runs the gateway until it is told to stop.
@@ -105,6 +125,7 @@ pub async fn run(place: &Place, ready: impl FnOnce(SocketAddr)) -> Result<(), Ga
         keys,
         port: Port::new(place.agents.clone()),
         public_url: place.public_url.clone(),
+        routing: place.routing.clone(),
         listen,
     });
     let shutdown = CancellationToken::new();
@@ -127,6 +148,8 @@ pub async fn run(place: &Place, ready: impl FnOnce(SocketAddr)) -> Result<(), Ga
 
 fn router(gateway: Arc<Gateway>) -> Router {
     let pages = Router::new()
+        .route("/", get(|| async { Redirect::to("/seat") }))
+        .route(routes::NOWHERE, any(pages::nowhere))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/seat", get(seat::page))

@@ -77,17 +77,30 @@ pub(super) async fn style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
 }
 
+/// Where a seat's route would lead that is not there: before it is made, and after it is closed.
+pub(super) async fn nowhere(State(gateway): State<Arc<Gateway>>) -> Response {
+    // It may be asked for at a seat's own host.
+    let link = format!("{}/seat", gateway.public_url.as_deref().unwrap_or_default());
+    let page = Word {
+        heading: "No seat here",
+        words: "There is no seat at this address, or not any more. Your own page tells more.",
+        link: &link,
+        link_words: "Your page",
+        ..Word::default()
+    };
+    show(StatusCode::NOT_FOUND, &page)
+}
+
 /// What every page bears.
 pub(super) async fn guarded(State(gateway): State<Arc<Gateway>>, response: Response) -> Response {
     let mut response = response;
-    guard(response.headers_mut(), gateway.public_url.as_deref());
+    guard(response.headers_mut(), &gateway);
     response
 }
 
 /// The same for an answer that is no page of its own.
-pub(super) fn guard(headers: &mut HeaderMap, public_url: Option<&str>) {
+pub(super) fn guard(headers: &mut HeaderMap, gateway: &Gateway) {
     let fixed = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
@@ -96,7 +109,18 @@ pub(super) fn guard(headers: &mut HeaderMap, public_url: Option<&str>) {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if public_url.is_some_and(|url| url.starts_with("https://")) {
+    // Whoever signs in goes on to their seat, which may be on a host of its own.
+    let seats = gateway.routing.rule.domain();
+    let seats = seats.map(|domain| format!(" *.{domain}:*")).unwrap_or_default();
+    let policy = POLICY.replace("form-action 'self'", &format!("form-action 'self'{seats}"));
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    if gateway
+        .public_url
+        .as_deref()
+        .is_some_and(|url| url.starts_with("https://"))
+    {
         let value = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
     }

@@ -60,7 +60,8 @@ pub(super) async fn page(
     let is_open = gateway.memory.is_fresh() && visit.is_open(now_ms);
     let receipt = receipt(&gateway, &visit).await;
     if json {
-        return as_json(&visit, is_open, now_ms, receipt.as_ref());
+        let route = visit.seat.as_ref().map(|seat| gateway.address_of(seat));
+        return as_json(&visit, route.as_deref(), is_open, now_ms, receipt.as_ref());
     }
     let mark = gateway.keys.mark(&visit.session.id).unwrap_or_default();
     let view = View::of(&visit, is_open, receipt.is_some());
@@ -76,7 +77,7 @@ pub(super) async fn page(
         .seat
         .as_ref()
         .filter(|_| view.link)
-        .map(|seat| format!("{}/", seat.route));
+        .map(|seat| format!("{}/", gateway.address_of(seat)));
     let page = Seat {
         heading: view.heading,
         room: visit.session.seat.room.as_str(),
@@ -224,14 +225,14 @@ fn moment(told: &str) -> String {
     format!("{day} {seconds} UTC")
 }
 
-fn as_json(visit: &Visit, open: bool, now_ms: u64, receipt: Option<&Receipt>) -> Response {
+fn as_json(visit: &Visit, route: Option<&str>, open: bool, now_ms: u64, receipt: Option<&Receipt>) -> Response {
     let seat = visit.seat.as_ref();
     let row = SeatJson {
         room: &visit.session.seat.room,
         student: &visit.session.seat.student,
         phase: seat.map(|seat| seat.phase),
         open,
-        route: seat.map(|seat| seat.route.as_str()),
+        route,
         seconds_left: seconds_left(visit, now_ms),
         place: seat.and_then(|seat| seat.place),
         receipt,

@@ -14,6 +14,8 @@ use super::pages::{Word, guard, show};
 use super::request::{other_cookies, session_cookie, wants_page, way_back};
 use crate::domain::door::{DoorSeat, Knock};
 use crate::domain::ids::SessionId;
+use crate::domain::names::SEAT_HEADER;
+use crate::domain::routes::host_of;
 
 /// What is decided of a request.
 enum Verdict {
@@ -38,7 +40,14 @@ pub(super) async fn verify(
     let seat = gateway.memory.named(&name);
     match judge(&gateway, seat.as_ref(), &headers) {
         Verdict::Pass => pass(&headers),
-        Verdict::Anonymous => refuse(&gateway, StatusCode::UNAUTHORIZED, seat.as_ref(), &headers),
+        Verdict::Anonymous => {
+            let mut response = refuse(&gateway, StatusCode::UNAUTHORIZED, seat.as_ref(), &headers);
+            // The agent finds out by this whether the route leads here.
+            if let (Some(_), Ok(name)) = (seat, HeaderValue::try_from(name)) {
+                response.headers_mut().insert(SEAT_HEADER, name);
+            }
+            response
+        }
         Verdict::Closed => refuse(&gateway, StatusCode::FORBIDDEN, None, &headers),
         Verdict::Unsure => refuse(&gateway, StatusCode::SERVICE_UNAVAILABLE, None, &headers),
         Verdict::Foreign(session) => {
@@ -85,7 +94,7 @@ fn refuse(gateway: &Gateway, status: StatusCode, back: Option<&DoorSeat>, header
     } else {
         status.into_response()
     };
-    guard(response.headers_mut(), gateway.public_url.as_deref());
+    guard(response.headers_mut(), gateway);
     response
 }
 
@@ -93,9 +102,11 @@ fn explain(gateway: &Gateway, status: StatusCode, back: Option<&DoorSeat>, heade
     match status {
         StatusCode::UNAUTHORIZED => {
             let wish = headers.get("x-forwarded-uri").and_then(|value| value.to_str().ok());
-            let route = back.map(|seat| seat.route.as_str());
-            let next = route.and_then(|route| way_back(wish.unwrap_or(route), route).or(Some(route)));
-            let to = next.map_or_else(|| "/login".to_owned(), |next| format!("/login?next={}", in_query(next)));
+            let next = back.map(|seat| next(&gateway.address_of(seat), wish));
+            let to = next.map_or_else(
+                || "/login".to_owned(),
+                |next| format!("/login?next={}", in_query(&next)),
+            );
             if let Some(url) = &gateway.public_url {
                 return Redirect::to(&format!("{url}{to}")).into_response();
             }
@@ -128,6 +139,16 @@ fn explain(gateway: &Gateway, status: StatusCode, back: Option<&DoorSeat>, heade
             show(status, &page)
         }
     }
+}
+
+/// Where somebody goes on after signing in: what they asked for, when it is below the seat's address, else that.
+fn next(address: &str, wish: Option<&str>) -> String {
+    let wish = wish.map(|path| match host_of(address) {
+        Some(_) => format!("{address}{path}"),
+        None => path.to_owned(),
+    });
+    let back = wish.as_deref().and_then(|wish| way_back(wish, address));
+    back.unwrap_or(address).to_owned()
 }
 
 /// A path as the value of a query.

@@ -6,3 +6,4 @@ pub mod isolation;
 pub mod leases;
 pub mod ledger;
 pub mod meter;
+pub mod proxy;

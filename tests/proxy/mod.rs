@@ -70,6 +70,38 @@ impl Traefik {
         traefik
     }
 
+    /// A proxy with what `labtop traefik-config` prints, at this port.
+    pub fn by_config(lab: &Lab, port: u16) -> Self {
+        let printed = lab.run(&["traefik-config"]).expect(0).stdout;
+        let config = printed.replace("\":80\"", &format!("\"127.0.0.1:{port}\""));
+        assert_ne!(config, printed);
+        // The engine has containers of other laboratories, too.
+        let only = format!(
+            "    constraints: \"Label(`io.labtop.instance`,`{}`)\"\n",
+            lab.instance().unwrap()
+        );
+        let config = config.replace("  docker:\n", &format!("  docker:\n{only}"));
+        let file = lab.path().join("traefik.yaml");
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new(program());
+        command.arg(format!("--configfile={}", file.display()));
+        let mut traefik = Self::spawned(command, port, &lab.path().join("traefik.log"));
+        assert!(until("Traefik listens or has ended", || traefik.listens()));
+        traefik
+    }
+
+    fn spawned(mut command: Command, port: u16, log: &std::path::Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        Self {
+            child: command.spawn().unwrap(),
+            port,
+        }
+    }
+
     fn with(lab: &Lab, more: &[String]) -> Self {
         let instance = lab.instance().expect("the laboratory has no agent yet");
         let log = lab.path().join("traefik.log");
@@ -86,8 +118,8 @@ impl Traefik {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let log = std::fs::File::create(log).unwrap();
-        let child = Command::new(program())
+        let mut command = Command::new(program());
+        command
             .args([
                 "--global.checknewversion=false",
                 "--global.sendanonymoususage=false",
@@ -98,13 +130,8 @@ impl Traefik {
                 "--providers.docker.exposedbydefault=false",
                 &format!("--providers.docker.constraints=Label(`io.labtop.instance`,`{instance}`)"),
             ])
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self { child, port }
+            .args(more);
+        Self::spawned(command, port, log)
     }
 
     /// Whether it got its port; nothing while it is not known.

@@ -210,6 +210,7 @@ fn rules() -> Rules {
         default_template: template.name.clone(),
         templates: BTreeMap::from([(template.name.clone(), template)]),
         auth: RouteAuth::Gateway,
+        rule: labtop::domain::routes::RouteRule::Path,
         warn_minutes: vec![15, 5],
         accept_engine: false,
     }

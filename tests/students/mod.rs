@@ -20,6 +20,23 @@ pub fn free_port() -> u16 {
     free.local_addr().unwrap().port()
 }
 
+/// A laboratory whose gateway listens at this port, and whose seats run that program of the shell's; with more settings,
+/// and more of its template.
+pub fn lab_before(port: u16, program: &str, settings: &str, template: &str) -> Lab {
+    Lab::with_config(&format!(
+        "default_template = \"lab\"\n{settings}\n[templates.lab]\nimage = \"labtop-demo:latest\"\n\
+         command = [\"/bin/sh\", \"-c\", '''{program}''']\nport = 8080\nmemory = \"32MiB\"\ncpus = 0.5\npids = 32\n\
+         network = \"closed\"\n{template}\n[gateway]\nlisten = \"127.0.0.1:{port}\"\n"
+    ))
+}
+
+/// A roster file of the laboratory's.
+pub fn roster(lab: &Lab, text: &str) -> String {
+    let path = lab.path().join("roster.csv");
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
 /// One gateway.
 pub struct Gateway {
     child: Child,
@@ -116,6 +133,11 @@ impl Browser {
         self.ask("GET", path, headers, "")
     }
 
+    /// What is at another host of the same proxy's.
+    pub fn get_at(&self, host: &str, path: &str) -> Answer {
+        self.ask_at(host, ("GET", path), "Accept: text/html\r\n", "")
+    }
+
     /// Sends a form.
     pub fn post(&self, path: &str, form: &[(&str, &str)], headers: &str) -> Answer {
         let body: Vec<String> = form
@@ -145,6 +167,10 @@ impl Browser {
     }
 
     fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        self.ask_at("lab.test", (method, path), headers, body)
+    }
+
+    fn ask_at(&self, host: &str, (method, path): (&str, &str), headers: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
         stream.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
         let cookie = self
@@ -158,7 +184,7 @@ impl Browser {
         };
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nHost: lab.test\r\nConnection: close\r\n{}{headers}{length}\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{}{headers}{length}\r\n{body}",
             cookie.unwrap_or_default()
         )
         .unwrap();

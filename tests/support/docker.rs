@@ -12,7 +12,7 @@ use labtop::domain::ids::{ContainerId, InstanceId, RoomName, SeatId};
 use labtop::domain::names::{LABEL_INSTANCE, Names, route};
 use labtop::domain::proof::{ArchiveClaim, Extent, Readback, Stillness, Stored, VerifiedArchive, Warrant};
 use labtop::domain::seen::ContainerSeen;
-use labtop::domain::settings::{NetworkSettings, Probe, RouteAuth, RoutingSettings, TlsSettings};
+use labtop::domain::settings::{NetworkSettings, RoutingSettings, TlsSettings};
 use labtop::domain::template::{Egress, Selection, Template};
 use labtop::world::archive::digest;
 use labtop::world::docker::rootfs::{RootFs, short_digest};
@@ -39,12 +39,7 @@ pub fn options(host: &str, tls: Option<TlsSettings>) -> Options {
             pool_prefix: 12,
             prefix: 24,
         },
-        routing: RoutingSettings {
-            probe: Probe::Direct,
-            auth: RouteAuth::Gateway,
-            strip_prefix: false,
-            gateway_url: "http://127.0.0.1:8091/".into(),
-        },
+        routing: RoutingSettings::of_gateway("http://127.0.0.1:8091/".into()),
     }
 }
 

@@ -6,6 +6,7 @@
 mod end;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 use super::Control;
 use super::drain::stopping;
@@ -23,6 +24,7 @@ use crate::domain::plan::Step;
 use crate::domain::policy::SEATS_PER_ROOM_MAX;
 use crate::domain::record::{AuditEntry, Change, RoomWanted, SeatRecord, Wanted};
 use crate::domain::role::Actor;
+use crate::domain::seen::RunState;
 
 /// How long a supervisor may look into a seat before a new code is needed.
 const LOOK_MS: u64 = 60 * 60 * 1_000;
@@ -412,6 +414,11 @@ impl Control {
             open: record.wanted < Wanted::Gone,
             ends_unix_ms: (!record.held).then_some(record.deadline_unix_ms),
             place,
+            target: seat
+                .container
+                .as_ref()
+                .filter(|container| matches!(container.state, RunState::Running | RunState::Paused))
+                .and_then(|container| Some(SocketAddr::new(container.address?, template.port?))),
             trouble: seat.fault.is_some(),
             policy: template.door,
         })

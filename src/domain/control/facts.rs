@@ -2,6 +2,7 @@
 
 use super::Control;
 use super::state::{Doing, Seat};
+use super::tickets::seats;
 use crate::domain::effect::{Fact, OpId};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{ContainerId, SeatId};
@@ -22,6 +23,7 @@ impl Control {
             Fact::Vanished(id) => self.vanished(&id),
             Fact::Disturbed(id) => self.disturbed(&id),
             Fact::OutOfMemory(id) => self.out_of_memory(&id),
+            Fact::Unrouted(seats) => self.unrouted(&seats),
             Fact::Engine(state) => self.engine_changed(state),
             Fact::LeaseStore(state) => self.lease_store_changed(state),
             Fact::Figures(of, host) => self.figures(&of, host),
@@ -87,6 +89,24 @@ impl Control {
         let mut entry = self.own_entry("oom kill", id.to_string());
         entry.outcome = format!("{kills} since the agent started");
         self.write_fail_open(vec![Change::Audit(entry)]);
+    }
+
+    /// They are asked for again until they answer; who is in a seat already notices little of it.
+    fn unrouted(&mut self, lost: &[SeatId]) {
+        let mut count = 0;
+        for id in lost {
+            if let Some(seat) = self.seats.get_mut(id).filter(|seat| seat.ready) {
+                seat.ready = false;
+                count += 1;
+            }
+        }
+        if count > 0 {
+            let text = format!(
+                "{} no longer answer through Traefik; they are asked again",
+                seats(count)
+            );
+            self.tell(Notice::warning(text));
+        }
     }
 
     fn engine_changed(&mut self, state: EngineState) {

@@ -31,6 +31,7 @@ use super::ids::{RoomName, SeatId, TemplateName};
 use super::policy::ATTEMPTS_BEFORE_TOLD;
 use super::record::{Change, LedgerState, RoomWanted, Wanted};
 use super::role::Actor;
+use super::routes::RouteRule;
 use super::seen::{EngineState, HostFigures, LeaseStoreState};
 use super::settings::RouteAuth;
 use super::template::Template;
@@ -75,6 +76,8 @@ pub struct Rules {
     pub default_template: TemplateName,
     /// Who guards the routes.
     pub auth: RouteAuth,
+    /// What makes a seat's address its own.
+    pub rule: RouteRule,
     /// Minutes before the end of a lease at which it is announced, the most first. A minute before it always is.
     pub warn_minutes: Vec<u32>,
     /// Whether the rooms move with the ledger to another engine than the one that they were opened on.

@@ -132,6 +132,7 @@ mod tests {
             open: true,
             ends_unix_ms: Some(7),
             place: None,
+            target: None,
             trouble: false,
             policy: DoorPolicy::default(),
         }

@@ -30,8 +30,8 @@ pub const PROBE_IMAGE: &str = "labtop-probe:1";
 const PROGRAM: &str = "wait";
 /// Nobody.
 const USER: &str = "65534:65534";
-/// The least that engines permit, and a little.
-const MEMORY_BYTES: i64 = 16 << 20;
+/// Enough for the engine's own start of it, which counts, too.
+const MEMORY_BYTES: i64 = 64 << 20;
 const PROCESSES: i64 = 4;
 
 impl Docker {

@@ -15,8 +15,9 @@ use crate::domain::ids::{InstanceId, SeatId, StudentId};
 use crate::domain::names::{
     Kind, LABEL_INSTANCE, LABEL_KIND, LABEL_OWNER, LABEL_ROOM, LABEL_SESSION, LABEL_SPEC, LABEL_STUDENT,
 };
+use crate::domain::routes::ProxyRoute;
 use crate::domain::seen::ContainerSeen;
-use crate::domain::settings::RouteAuth;
+use crate::domain::settings::Provider;
 use crate::domain::template::Egress;
 
 /// Whether the workspace was new when the container was made; see [`super::provision`].
@@ -151,12 +152,15 @@ impl Docker {
         labels
     }
 
-    /// The contract with Traefik's Docker provider. The middleware's address carries the seat's own name, so that
-    /// the gateway knows from the route alone who is asked for; without a gateway the route answers nobody.
+    /// The contract with Traefik's Docker provider, unless Traefik hears of routes elsewhere. Without a gateway a guarded
+    /// route answers nobody.
     fn route_labels(&self, order: &SeatOrder, port: u16) -> Vec<(String, String)> {
-        let name = self.inner.names.seat(&order.seat);
-        let route = &order.route;
         let routing = &self.inner.options.routing;
+        if routing.provider == Provider::Http {
+            return Vec::new();
+        }
+        let name = self.inner.names.seat(&order.seat);
+        let route = ProxyRoute::of(&name, &order.route, routing);
         let router = format!("traefik.http.routers.{name}");
         let mut labels = vec![
             ("traefik.enable".into(), "true".into()),
@@ -164,10 +168,7 @@ impl Docker {
                 "traefik.docker.network".into(),
                 self.inner.names.network(&order.seat.room),
             ),
-            (
-                format!("{router}.rule"),
-                format!("Path(`{route}`) || PathPrefix(`{route}/`)"),
-            ),
+            (format!("{router}.rule"), route.rule),
             (format!("{router}.service"), name.clone()),
             (
                 format!("traefik.http.services.{name}.loadbalancer.server.port"),
@@ -175,24 +176,18 @@ impl Docker {
             ),
         ];
         let mut middlewares = Vec::new();
-        if routing.auth == RouteAuth::Gateway {
-            let gateway = routing.gateway_url.trim_end_matches('/');
+        if let Some(address) = route.auth {
             middlewares.push(format!("{name}-auth"));
-            labels.push((
-                format!("traefik.http.middlewares.{name}-auth.forwardauth.address"),
-                format!("{gateway}/auth/verify/{name}"),
-            ));
+            let auth = format!("traefik.http.middlewares.{name}-auth.forwardauth");
+            labels.push((format!("{auth}.address"), address));
             // The gateway's answer takes the place of the visitor's cookies: a seat's program never sees a session.
-            labels.push((
-                format!("traefik.http.middlewares.{name}-auth.forwardauth.authresponseheaders"),
-                "Cookie".into(),
-            ));
+            labels.push((format!("{auth}.authresponseheaders"), "Cookie".into()));
         }
-        if routing.strip_prefix {
+        if let Some(prefix) = route.strip {
             // After the door, which judges by the whole path.
             middlewares.push(format!("{name}-strip"));
             let prefixes = format!("traefik.http.middlewares.{name}-strip.stripprefix.prefixes");
-            labels.push((prefixes, route.clone()));
+            labels.push((prefixes, prefix));
         }
         if !middlewares.is_empty() {
             labels.push((format!("{router}.middlewares"), middlewares.join(",")));

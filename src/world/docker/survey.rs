@@ -17,6 +17,7 @@ use crate::domain::names::{
 };
 use crate::domain::policy::MOMENT_MAX_UNIX_MS;
 use crate::domain::relics::{Origin, Told, Trace, TraceOf};
+use crate::domain::routes::ProxyRoute;
 use crate::domain::seen::RunState;
 
 type Labels = HashMap<String, String>;
@@ -145,9 +146,7 @@ fn route(labels: &Labels) -> Option<String> {
         let router = name.strip_prefix("traefik.http.routers.")?;
         router.strip_suffix(".rule").map(|_| rule)
     })?;
-    let rule = rule.strip_prefix("Path(`")?;
-    let (route, _) = rule.split_once('`')?;
-    Some(route.to_owned())
+    ProxyRoute::route_in(rule)
 }
 
 fn run_state(status: Option<Status>) -> RunState {

@@ -10,7 +10,6 @@ use crate::domain::control::tickets::seats as count;
 use crate::domain::effect::{Restore, Task, TicketId};
 use crate::domain::fault::Refusal;
 use crate::domain::ids::{RoomName, SeatId, StudentId, TemplateName};
-use crate::domain::names::route;
 use crate::domain::policy::SEATS_PER_ROOM_MAX;
 use crate::domain::record::{Change, Closing, RoomRecord, RoomWanted, SeatRecord, Wanted};
 use crate::domain::role::Actor;
@@ -229,7 +228,7 @@ impl Control {
         lease_ms: u64,
     ) -> SeatRecord {
         SeatRecord {
-            route: route(&id.room, &id.student, numbered || self.sits_elsewhere(&id)),
+            route: self.rules.rule.route(&id, numbered || self.sits_elsewhere(&id)),
             id,
             session,
             wanted: Wanted::Running,
@@ -274,7 +273,7 @@ impl Control {
         for seat in &mut seats {
             // Meanwhile the student may have been seated elsewhere, too.
             if self.sits_elsewhere(&seat.id) {
-                seat.route = route(&seat.id.room, &seat.id.student, true);
+                seat.route = self.rules.rule.route(&seat.id, true);
             }
         }
         let mut changes = vec![
