@@ -123,12 +123,16 @@ pub fn skip_cells(text: &str, cells: usize) -> String {
 
 fn take_cells(text: &str, cells: usize) -> String {
     let mut used = 0;
-    text.chars()
-        .take_while(|c| {
-            used += c.width().unwrap_or(0);
-            used <= cells
-        })
-        .collect()
+    let fitting = text.chars().take_while(|c| {
+        used += c.width().unwrap_or(0);
+        used <= cells
+    });
+    let mut out: String = fitting.collect();
+    // A selector of the emoji form makes the character before it wider than both are alone.
+    while out.width() > cells {
+        out.pop();
+    }
+    out
 }
 
 /// The text broken at spaces into at most `lines` lines of `width` cells; what does not fit is marked as cut.
@@ -191,6 +195,7 @@ mod tests {
         assert_eq!(wrap("one two three four", 9, 2, false), ["one two", "three fo…"]);
         assert_eq!(wrap("abcdefgh", 3, 9, false), ["abc", "def", "gh"]);
         assert_eq!(skip_cells("abc", 2), "c");
+        assert_eq!(wrap("\u{1f56f}\u{fe0f}0ab", 2, 9, false), ["\u{1f56f}\u{fe0f}", "0a", "b"]);
     }
 
     proptest! {
