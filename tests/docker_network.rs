@@ -169,3 +169,26 @@ async fn a_pool_that_is_used_up_is_a_fault_with_a_next_step() {
     );
     assert_eq!(free, (0, 2));
 }
+
+#[tokio::test]
+async fn a_seat_keeps_its_address_whatever_happens_to_the_others() {
+    let lab = Lab::new().await;
+    let mut seats = Vec::new();
+    for student in ["a", "b", "c"] {
+        seats.push(lab.provision(&lab.order(student)).await);
+    }
+    // Stopped together and started in another order, as after a restart of the engine.
+    let ids: Vec<&str> = seats.iter().map(|seat| seat.id.as_str()).collect();
+    docker(&[["stop", "-t", "0"].as_slice(), &ids].concat());
+    // Meanwhile somebody comes, and finds another place; the adapter is the next agent's, which gave none out itself.
+    let next = Docker::new(lab.options()).unwrap();
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let new = next.provision(&lab.order("d"), &cancel).await.unwrap();
+    for seat in seats.iter().rev() {
+        next.start(&seat.id).await.unwrap();
+    }
+    for seat in &seats {
+        assert_eq!(next.look(&seat.id).await.unwrap().unwrap().address, seat.address);
+        assert_ne!(seat.address, new.address);
+    }
+}

@@ -5,6 +5,7 @@
 //! time, and a changing call without an answer is a fault that says so.
 
 mod act;
+mod address;
 mod capacity;
 mod carrier;
 mod connect;
@@ -82,6 +83,8 @@ struct Inner {
     workspaces: Mutex<HashMap<workspace_owner::Question, bool>>,
     /// One lock an image, held while it is pulled or made, so that each is so once.
     images: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    /// Seats' addresses, by network.
+    addresses: address::Addresses,
     /// Names of the carriers that are in use.
     carriers: carrier::InUse,
 }

@@ -8,6 +8,7 @@ use bollard::query_parameters::ListNetworksOptions;
 use sha2::{Digest, Sha256};
 
 use super::Docker;
+use super::address::dynamic_range;
 use super::errors::{OrGone, Trouble};
 use super::hold::foreign;
 use crate::domain::fault::{Fault, FaultCode};
@@ -22,7 +23,7 @@ const BRIDGE_DIGITS: usize = 11;
 const ROUTES: &str = "/proc/net/route";
 
 /// A subnet as its first address and prefix length.
-type Subnet = (Ipv4Addr, u8);
+pub(super) type Subnet = (Ipv4Addr, u8);
 
 /// A network that is to be made: a room's, or one like it.
 pub(super) struct NewNetwork {
@@ -173,8 +174,9 @@ impl Docker {
         let call = self.client()?.remove_network(network.id.as_deref().unwrap_or_default());
         self.change(format!("removing the network of room {room}"), call)
             .await
-            .or_gone()
-            .map(drop)
+            .or_gone()?;
+        self.forget_addresses(&self.inner.names.network(room)).await;
+        Ok(())
     }
 
     fn new_network(&self, room: &RoomName, session: u64, egress: Egress) -> NewNetwork {
@@ -202,6 +204,8 @@ impl Docker {
                 driver: Some("default".into()),
                 config: Some(vec![IpamConfig {
                     subnet: Some(format!("{address}/{prefix}")),
+                    gateway: Some(Ipv4Addr::from(u32::from(address) + 1).to_string()),
+                    ip_range: dynamic_range((address, prefix)).map(|(first, length)| format!("{first}/{length}")),
                     ..Default::default()
                 }]),
                 ..Default::default()
@@ -259,7 +263,7 @@ impl Docker {
     }
 }
 
-fn parse_subnet(text: &str) -> Option<Subnet> {
+pub(super) fn parse_subnet(text: &str) -> Option<Subnet> {
     let (address, prefix) = text.split_once('/')?;
     Some((
         address.parse().ok()?,

@@ -175,7 +175,8 @@ impl Docker {
         }
     }
 
-    async fn create_or_adopt(&self, order: &SeatOrder, body: ContainerCreateBody) -> Result<Made, Fault> {
+    async fn create_or_adopt(&self, order: &SeatOrder, mut body: ContainerCreateBody) -> Result<Made, Fault> {
+        self.give_address(order, &mut body).await?;
         let name = self.inner.names.seat(&order.seat);
         let new = is_new(body.labels.as_ref());
         let options = CreateContainerOptionsBuilder::new().name(&name).build();

@@ -1,0 +1,182 @@
+//! The address of every seat, its own for as long as its room is open.
+//!
+//! Left to the engine, addresses move: after a restart of the engine one student's seat would have the address that
+//! another's had, and a proxy that has not heard of it yet would lead one student into the other's seat.
+
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+
+use bollard::models::{ContainerCreateBody, ContainerSummary, EndpointIpamConfig, EndpointSettings, NetworkingConfig};
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+use super::Docker;
+use super::network::{Subnet, parse_subnet};
+use crate::domain::effect::SeatOrder;
+use crate::domain::fault::{Fault, FaultCode};
+
+/// Prefix length of the part of a subnet in which the engine chooses addresses itself, for probes.
+const DYNAMIC_PREFIX: u8 = 28;
+/// Longest prefix of a subnet that is large enough to be divided.
+const DIVIDED_PREFIX_MAX: u8 = 26;
+
+/// What is given out, by network.
+#[derive(Debug, Default)]
+pub(super) struct Addresses(Mutex<HashMap<String, Given>>);
+
+#[derive(Debug)]
+struct Given {
+    subnet: Subnet,
+    /// By the seat's name.
+    to: HashMap<String, Ipv4Addr>,
+}
+
+impl Docker {
+    /// Gives the seat of a request its address. One whose network is not there is left to the engine's complaint.
+    ///
+    /// # Errors
+    /// When the engine fails, or no address is free.
+    pub(super) async fn give_address(&self, order: &SeatOrder, body: &mut ContainerCreateBody) -> Result<(), Fault> {
+        let network = self.inner.names.network(&order.seat.room);
+        let Some(address) = self.address_of(order, &network).await? else {
+            return Ok(());
+        };
+        let endpoint = EndpointSettings {
+            ipam_config: Some(EndpointIpamConfig {
+                ipv4_address: Some(address.to_string()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        body.networking_config = Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network, endpoint)])),
+        });
+        Ok(())
+    }
+
+    async fn address_of(&self, order: &SeatOrder, network: &str) -> Result<Option<Ipv4Addr>, Fault> {
+        let seat = self.inner.names.seat(&order.seat);
+        let mut all = self.inner.addresses.0.lock().await;
+        if !all.contains_key(network) {
+            let Some(given) = self.given_in(network).await? else {
+                return Ok(None);
+            };
+            all.insert(network.to_owned(), given);
+        }
+        if let Some(address) = all.get_mut(network).and_then(|given| given.give(&seat)) {
+            return Ok(Some(address));
+        }
+        // Those of seats that are gone are free again.
+        if let Some(given) = self.given_in(network).await? {
+            all.insert(network.to_owned(), given);
+        }
+        let given = all.get_mut(network).and_then(|given| given.give(&seat));
+        given.map(Some).ok_or_else(|| {
+            let text = format!("no address is free for {} in its room's network", order.seat);
+            Fault::new(FaultCode::NoSubnet, text).hint("Give rooms larger subnets: `[network] prefix`")
+        })
+    }
+
+    /// What the containers of a network have, also those that do not run; none when there is no such network.
+    async fn given_in(&self, network: &str) -> Result<Option<Given>, Fault> {
+        let networks = self.networks().await?;
+        let found = networks
+            .into_iter()
+            .find(|found| found.name.as_deref() == Some(network));
+        let config = found.and_then(|found| found.ipam?.config?.into_iter().next());
+        let Some(subnet) = config.and_then(|config| parse_subnet(config.subnet.as_deref()?)) else {
+            return Ok(None);
+        };
+        let mut filters = self.own();
+        filters.insert("network", vec![network.to_owned()]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let call = self.client()?.list_containers(Some(options));
+        let containers = self.read("listing the addresses of seats", call).await?;
+        let to = containers.into_iter().filter_map(|found| own_address(found, network));
+        Ok(Some(Given {
+            subnet,
+            to: to.collect(),
+        }))
+    }
+
+    /// The network is gone, and with it what was given out in it.
+    pub(super) async fn forget_addresses(&self, network: &str) {
+        self.inner.addresses.0.lock().await.remove(network);
+    }
+}
+
+/// The name of a container and the address that it was made with, else the one that it has.
+fn own_address(found: ContainerSummary, network: &str) -> Option<(String, Ipv4Addr)> {
+    let name = found.names?.into_iter().next()?;
+    let endpoint = found.network_settings?.networks?.remove(network)?;
+    let made_with = endpoint.ipam_config.and_then(|config| config.ipv4_address);
+    let address = made_with.or(endpoint.ip_address)?.parse().ok()?;
+    Some((name.trim_start_matches('/').to_owned(), address))
+}
+
+impl Given {
+    /// The seat's address: the one that it has, else the first free one from a place that its name chooses, so that an
+    /// address that somebody leaves is hardly ever the next one's.
+    fn give(&mut self, seat: &str) -> Option<Ipv4Addr> {
+        if let Some(address) = self.to.get(seat) {
+            return Some(*address);
+        }
+        let (first, count) = seats_of(self.subnet);
+        let digest = Sha256::digest(seat);
+        let from = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        let taken: HashSet<Ipv4Addr> = self.to.values().copied().collect();
+        let mut places = (0..count).map(|i| Ipv4Addr::from(first + (from % count + i) % count));
+        let free = places.find(|address| !taken.contains(address))?;
+        self.to.insert(seat.to_owned(), free);
+        Some(free)
+    }
+}
+
+/// The first address of a subnet that a seat may have, and how many there are: after the subnet's own and the host's,
+/// before those in which the engine chooses.
+fn seats_of((base, prefix): Subnet) -> (u32, u32) {
+    let size = 1_u32 << (32 - u32::from(prefix).clamp(1, 31));
+    let kept = dynamic_range((base, prefix)).map_or(1, |(_, prefix)| 1 << (32 - u32::from(prefix)));
+    (u32::from(base) + 2, size.saturating_sub(2 + kept).max(1))
+}
+
+/// Where the engine chooses addresses itself; none where the subnet is too small to be divided.
+pub(super) fn dynamic_range((base, prefix): Subnet) -> Option<Subnet> {
+    let end = u32::from(base).checked_add(1_u32.checked_shl(32 - u32::from(prefix))?)?;
+    let size = 1 << (32 - DYNAMIC_PREFIX);
+    (prefix <= DIVIDED_PREFIX_MAX).then(|| (Ipv4Addr::from(end - size), DYNAMIC_PREFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(subnet: &str) -> Given {
+        Given {
+            subnet: parse_subnet(subnet).unwrap(),
+            to: HashMap::new(),
+        }
+    }
+
+    #[test]
+    fn everybody_has_an_address_of_their_own_and_keeps_it() {
+        let mut small = given("10.208.4.0/29");
+        let all: HashSet<Ipv4Addr> = (0..5).map(|n| small.give(&format!("s{n}")).unwrap()).collect();
+        assert_eq!(all.len(), 5);
+        assert!(all.iter().all(|ip| (2..=6).contains(&ip.octets()[3])), "{all:?}");
+        assert_eq!(small.give("s5"), None);
+        let first = small.give("s0");
+        assert_eq!(first, small.give("s0"));
+    }
+
+    #[test]
+    fn a_full_room_leaves_the_engines_own_part_alone() {
+        let mut room = given("10.208.4.0/22");
+        assert_eq!(dynamic_range(room.subnet), Some((Ipv4Addr::new(10, 208, 7, 240), 28)));
+        let all: HashSet<Ipv4Addr> = (0..1_006).filter_map(|n| room.give(&format!("s{n}"))).collect();
+        assert_eq!(all.len(), 1_006);
+        assert!(all.iter().all(|ip| *ip < Ipv4Addr::new(10, 208, 7, 240)));
+        assert_eq!(room.give("another"), None);
+    }
+}
