@@ -11,6 +11,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash}
 use argon2::{Algorithm, Argon2, Params, Version};
 use sha2::{Digest, Sha256};
 
+use crate::domain::door::AccessCode;
 use crate::domain::hex::hex;
 use crate::domain::roster::CodeHash;
 
@@ -40,12 +41,15 @@ pub fn for_student() -> Result<String, CodeError> {
     generate(STUDENT_CODE)
 }
 
-/// A new code for a look into a seat: `7KQ2-M9XD-0TRB`.
+/// A new code for a look into a seat, `7KQ2-M9XD-0TRB`, and its digest. The agent is sent the digest alone, so nobody
+/// but the person can use the code.
 ///
 /// # Errors
 /// When the system gives no random bytes.
-pub fn for_peek() -> Result<String, CodeError> {
-    generate(PEEK_CODE)
+pub fn for_peek() -> Result<(AccessCode, String), CodeError> {
+    let code = generate(PEEK_CODE)?;
+    let digest = digest(&code).unwrap_or_default();
+    Ok((AccessCode::new(code), digest))
 }
 
 fn generate(length: usize) -> Result<String, CodeError> {
@@ -131,7 +135,7 @@ mod tests {
         let code = for_student().unwrap();
         assert_eq!((code.len(), code.as_bytes()[4]), (9, b'-'));
         assert_ne!(code, for_student().unwrap());
-        assert_eq!(for_peek().unwrap().len(), 14);
+        assert_eq!(for_peek().unwrap().0.expose().len(), 14);
         assert_eq!(normal("o1li-oooo").as_deref(), Some("01110000"));
         assert_eq!(normal(" 7kq2 m9xd ").as_deref(), Some("7KQ2M9XD"));
         for bad in ["", "7KQ2", "7KQ2-M9XU", "7KQ2-M9XD-", "ÄÄÄÄÄÄÄÄ", &"7".repeat(65)] {

@@ -18,7 +18,12 @@ pub async fn run(verb: SessionsVerb, config: Option<&Path>) -> Result<Exit, Prob
         SessionsVerb::Ls { room, json } => ls(&find().await?, room, json).await,
         SessionsVerb::Revoke(args) => {
             let (room, student) = (args.seat.room, args.seat.student);
-            outcome::run(&attach(config).await?, Command::RevokeSession { room, student }).await
+            let command = Command::RevokeSession {
+                room,
+                student,
+                session: None,
+            };
+            outcome::run(&attach(config).await?, command).await
         }
     }
 }

@@ -160,11 +160,9 @@ async fn seat(verb: SeatVerb, config: Option<&Path>) -> Result<Exit, Problem> {
     outcome::run(&attach(config).await?, command).await
 }
 
-/// The code is made here and only its digest is sent: nobody else can use it.
 async fn peek(seat: SeatId, config: Option<&Path>) -> Result<Exit, Problem> {
-    let code = codes::for_peek().map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
-    let digest = codes::digest(&code).unwrap_or_default();
+    let (code, digest) = codes::for_peek().map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
     let exit = outcome::run(&attach(config).await?, Command::PeekSeat { seat, digest }).await?;
-    print(&format!("{code}\n"))?;
+    print(&format!("{}\n", code.expose()))?;
     Ok(exit)
 }

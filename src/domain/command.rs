@@ -5,7 +5,7 @@ mod query;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, Refusal};
-use super::ids::{ArchiveId, ContainerId, RoomName, SeatId, StudentId, TemplateName};
+use super::ids::{ArchiveId, ContainerId, RoomName, SeatId, SessionId, StudentId, TemplateName};
 use super::role::Role;
 use super::roster::{CodeHash, RosterRow};
 
@@ -172,6 +172,9 @@ pub enum Command {
         room: RoomName,
         /// Whose.
         student: StudentId,
+        /// Only this session, the one that the person saw; none means all of the seat.
+        #[serde(default)]
+        session: Option<SessionId>,
     },
 }
 
@@ -254,7 +257,7 @@ impl Command {
             Self::OpenRoom { room, .. } | Self::CloseRoom { room, .. } => room.to_string(),
             Self::ImportRoster { room, rows, .. } => students(room, rows.iter().map(|row| &row.student)),
             Self::SetCodes { room, codes } => students(room, codes.iter().map(|(student, _)| student)),
-            Self::RemoveFromRoster { room, student } | Self::RevokeSession { room, student } => {
+            Self::RemoveFromRoster { room, student } | Self::RevokeSession { room, student, .. } => {
                 format!("{room}/{student}")
             }
             Self::MoveStudent { room, student, to } => format!("{room}/{student} to {to}"),

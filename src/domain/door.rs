@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{SeatId, SessionId};
 use super::snapshot::Phase;
 
-pub use knock::{AccessCode, DoorWish, Knock, KnockAnswer, Receipt};
+pub use knock::{AccessCode, DoorWish, Knock, KnockAnswer, Lockout, Receipt};
 pub use mirror::{DoorDelta, DoorState, Ended};
 
 /// Longest life of a session: a working day; whoever comes back signs in again.

@@ -13,6 +13,8 @@ pub enum Level {
     Info,
     /// Somebody should look.
     Warning,
+    /// Somebody was at a door that is not theirs, or seems to have been: it is told of until somebody looked.
+    Incident,
     /// Something failed.
     Error,
 }
@@ -46,6 +48,11 @@ impl Notice {
     /// Somebody should look.
     pub fn warning(text: impl Into<String>) -> Self {
         Self::new(Level::Warning, text.into())
+    }
+
+    /// Somebody was at a door that is not theirs, or seems to have been.
+    pub fn incident(text: impl Into<String>) -> Self {
+        Self::new(Level::Incident, text.into())
     }
 
     /// Something failed.

@@ -13,7 +13,7 @@ use super::handle::Request;
 use super::run::Run;
 use super::world::World;
 use crate::codes;
-use crate::domain::door::{AccessCode, DoorWish, Knock, KnockAnswer};
+use crate::domain::door::{AccessCode, DoorWish, Knock, KnockAnswer, Lockout};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{BadId, SeatId, SessionId, StudentId};
 use crate::domain::role::Actor;
@@ -46,6 +46,7 @@ pub(super) fn knock(run: &Run, actor: Actor, knock: Knock, reply: oneshot::Sende
         _ => None,
     };
     let (world, own) = (run.world.clone(), run.own.clone());
+    let tried = tried(&knock);
     tokio::spawn(async move {
         let wish = match knock {
             Knock::Receipt { .. } => {
@@ -78,41 +79,71 @@ pub(super) fn knock(run: &Run, actor: Actor, knock: Knock, reply: oneshot::Sende
             Knock::HandIn { session } => Ok(DoorWish::HandIn(session)),
             Knock::Trespass { session, seat } => Ok(DoorWish::Trespass(session, seat)),
         };
-        match wish {
-            Err(answer) => {
-                let _ = reply.send(answer);
-            }
-            Ok(wish) => decide(&world, &own, actor, wish, reply).await,
+        let answer = match wish {
+            Err(answer) => answer,
+            Ok(wish) => match decide(&world, &own, actor.clone(), wish).await {
+                Some(answer) => answer,
+                None => return,
+            },
+        };
+        let wrong = answer == KnockAnswer::Wrong;
+        let _ = reply.send(answer);
+        if let (true, Some((student, address))) = (wrong, tried) {
+            tell_lockouts(&world, &own, &actor, student, address).await;
         }
     });
 }
 
+/// Who tried a code, as far as they said, and from where.
+fn tried(knock: &Knock) -> Option<(Option<StudentId>, String)> {
+    match knock {
+        Knock::SignIn { student, address, .. } => Some((Some(student.clone()), address.clone())),
+        Knock::LookIn { address, .. } => Some((None, address.clone())),
+        _ => None,
+    }
+}
+
 /// Asks the loop. A code for a look that nobody gave out counts as a wrong one.
-async fn decide(
-    world: &World,
-    own: &mpsc::Sender<Request>,
-    actor: Actor,
-    wish: DoorWish,
-    reply: oneshot::Sender<KnockAnswer>,
-) {
+async fn decide(world: &World, own: &mpsc::Sender<Request>, actor: Actor, wish: DoorWish) -> Option<KnockAnswer> {
     let address = match &wish {
         DoorWish::LookIn { address, .. } => Some(address.clone()),
         _ => None,
     };
-    let (answered, answer) = oneshot::channel();
-    let request = Request::Wish {
-        actor,
-        wish,
-        reply: answered,
-    };
-    if own.send(request).await.is_err() {
-        return;
-    }
-    let Ok(answer) = answer.await else { return };
+    let answer = ask_loop(own, actor, wish).await?;
     if let (KnockAnswer::Wrong, Some(address)) = (&answer, address) {
         world.strike(&[of_address(&address)]).await;
     }
-    let _ = reply.send(answer);
+    Some(answer)
+}
+
+/// None when the loop has ended.
+async fn ask_loop(own: &mpsc::Sender<Request>, actor: Actor, wish: DoorWish) -> Option<KnockAnswer> {
+    let (reply, answer) = oneshot::channel();
+    own.send(Request::Wish { actor, wish, reply }).await.ok()?;
+    answer.await.ok()
+}
+
+/// A wrong code came. When it was the one too many, supervisors are told; whoever tried is not kept waiting for that.
+async fn tell_lockouts(
+    world: &World,
+    own: &mpsc::Sender<Request>,
+    actor: &Actor,
+    student: Option<StudentId>,
+    address: String,
+) {
+    let named = student.map(|student| (of_student(&student), STUDENT_STRIKES, Some(student)));
+    let from = (of_address(&address), ADDRESS_STRIKES, None);
+    for (name, limit, student) in named.into_iter().chain([from]) {
+        if let Err(KnockAnswer::Locked { seconds }) = world.unlocked(&name, limit).await {
+            let address = address.clone();
+            let lockout = Lockout {
+                student,
+                address,
+                seconds,
+            };
+            ask_loop(own, actor.clone(), DoorWish::LockedOut(lockout)).await;
+        }
+    }
 }
 
 fn receipt_target(run: &Run, session: &SessionId) -> Option<(SeatId, u64)> {

@@ -113,7 +113,7 @@ impl Look {
         match level {
             Level::Info => self.dim(),
             Level::Warning => self.warn(),
-            Level::Error => self.bad(),
+            Level::Incident | Level::Error => self.bad(),
         }
     }
 

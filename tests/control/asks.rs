@@ -114,6 +114,7 @@ pub fn peek(id: &str) -> Command {
 pub fn revoke(id: &str) -> Command {
     let seat = seat(id);
     Command::RevokeSession {
+        session: None,
         room: seat.room,
         student: seat.student,
     }

@@ -6,6 +6,7 @@ mod door;
 mod draining;
 mod exams;
 mod idle;
+mod incidents;
 mod leases;
 mod named;
 mod restores;

@@ -4,6 +4,7 @@
 //! seat has one of their own beside it.
 
 mod end;
+mod lockout;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -48,6 +49,8 @@ pub(super) struct Door {
     peeks: Vec<Peek>,
     /// The last minute in which a session's trespass was told of.
     trespassed: BTreeMap<SessionId, u64>,
+    /// Who is locked out, and until when by the monotonic clock, milliseconds.
+    locked_out: BTreeMap<String, u64>,
 }
 
 /// A code with which a supervisor may look into a seat, once.
@@ -90,6 +93,10 @@ impl Control {
                 self.trespass(actor, &session, &seat);
                 Err(done(""))
             }
+            DoorWish::LockedOut(lockout) => {
+                self.locked_out(actor, lockout);
+                Err(done(""))
+            }
         };
         if let Err(answer) = answered {
             self.out.push(Effect::Answer(ticket, answer));
@@ -118,7 +125,7 @@ impl Control {
             let text = format!(
                 "{seat}: a second sign-in from {address} was refused; `labtop sessions revoke {seat}` ends the first"
             );
-            self.tell(Notice::warning(text).about(&seat.room));
+            self.tell(Notice::incident(text).about(&seat.room));
             return Err(KnockAnswer::Taken);
         }
         let session = SessionRecord {
@@ -263,7 +270,7 @@ impl Control {
         let (seat, address) = (&session.seat, &session.address);
         let news = match (&session.onlooker, took_over) {
             (Some(who), _) => Notice::info(format!("{who} looks into {seat} from {address}")),
-            (None, true) => Notice::warning(format!(
+            (None, true) => Notice::incident(format!(
                 "{seat}: signed in again from {address}; the earlier session is over"
             )),
             (None, false) => Notice::info(format!("{seat}: signed in from {address}")),
@@ -361,7 +368,7 @@ impl Control {
             session.seat, session.address
         );
         for room in BTreeSet::from([&session.seat.room, &seat.room]) {
-            self.tell(Notice::warning(text.clone()).about(room));
+            self.tell(Notice::incident(text.clone()).about(room));
         }
     }
 

@@ -107,6 +107,27 @@ pub enum DoorWish {
     HandIn(SessionId),
     /// Somebody tried to get into a seat that is not theirs.
     Trespass(SessionId, SeatId),
+    /// Too many wrong codes came: from now on none is looked at.
+    LockedOut(Lockout),
+}
+
+/// Whose codes are not looked at for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lockout {
+    /// The student who was named; none when nobody gets in from the address.
+    pub student: Option<StudentId>,
+    /// The network address that the last wrong code came from.
+    pub address: String,
+    /// For how long, seconds.
+    pub seconds: u64,
+}
+
+impl Lockout {
+    /// For how long, in minutes that were begun.
+    #[must_use]
+    pub fn minutes(&self) -> u64 {
+        self.seconds.div_ceil(60)
+    }
 }
 
 /// The proof that a student's work is stored.

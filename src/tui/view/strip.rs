@@ -219,6 +219,7 @@ pub fn level(look: Look, level: Level) -> Span<'static> {
     let word = match level {
         Level::Info => "info   ",
         Level::Warning => "warning ",
+        Level::Incident => "incident",
         Level::Error => "error  ",
     };
     Span::styled(format!("{word:8}"), look.level(level))

@@ -68,9 +68,10 @@ impl Control {
                 self.move_student(ticket, actor, &command, (student, room, to))
             }
             Command::SetCodes { room, codes } => self.set_codes(ticket, actor, &command, (room, codes)),
-            Command::RevokeSession { room, student } => {
+            Command::RevokeSession { room, student, session } => {
                 let entry = self.audit(actor, &command);
-                self.revoke((ticket, actor), entry, (room, student))
+                let seat = SeatId::new(room.clone(), student.clone());
+                self.revoke((ticket, actor), entry, &seat, session.as_ref())
             }
             Command::RestartSeat { seat, container } => self.restart(ticket, actor, &command, seat, container.as_ref()),
         }

@@ -207,7 +207,7 @@ impl Control {
         for (room, student, minutes) in change.put {
             rosters.entry(room).or_default().insert(student, minutes);
         }
-        let (_, ended) = self.end_sessions(Ended::Revoked, |seat| change.over.contains(seat));
+        let (_, ended) = self.end_sessions(Ended::Revoked, |one| change.over.contains(&one.seat));
         if let Some(ended) = ended {
             self.write_fail_open(vec![ended]);
         }

@@ -6,7 +6,7 @@ use crate::domain::control::state::Doing;
 use crate::domain::door::{Ended, KnockAnswer, Leaving, SessionRecord};
 use crate::domain::effect::{Task, TicketId};
 use crate::domain::fault::Refusal;
-use crate::domain::ids::{RoomName, SeatId, SessionId, StudentId};
+use crate::domain::ids::{RoomName, SeatId, SessionId};
 use crate::domain::notice::Notice;
 use crate::domain::record::{Change, RoomRecord, RoomWanted, Wanted};
 use crate::domain::role::Actor;
@@ -43,9 +43,9 @@ impl Control {
     pub(in crate::domain::control) fn end_sessions(
         &mut self,
         why: Ended,
-        which: impl Fn(&SeatId) -> bool,
+        which: impl Fn(&SessionRecord) -> bool,
     ) -> (usize, Option<Change>) {
-        let sessions = self.door.sessions.values().filter(|session| which(&session.seat));
+        let sessions = self.door.sessions.values().filter(|session| which(session));
         let ids: Vec<SessionId> = sessions.map(|session| session.id.clone()).collect();
         for id in &ids {
             self.forget_session(id, why);
@@ -73,21 +73,29 @@ impl Control {
         self.write_fail_open(vec![Change::EndSessions(over)]);
     }
 
-    /// A supervisor ends a student's session, and the count of their wrong codes.
+    /// A supervisor ends a student's session, and the count of their wrong codes; or only the session that they saw.
     pub(in crate::domain::control) fn revoke(
         &mut self,
         (ticket, actor): (TicketId, &Actor),
         entry: Change,
-        (room, student): (&RoomName, &StudentId),
+        seat: &SeatId,
+        seen: Option<&SessionId>,
     ) -> Result<(), Refusal> {
-        let seat = SeatId::new(room.clone(), student.clone());
-        if !self.is_listed(&seat) && !self.seats.contains_key(&seat) {
+        let SeatId { room, student } = seat;
+        let is_there = |one: &SessionRecord| one.seat == *seat && seen.is_none_or(|id| one.id == *id);
+        if seen.is_some() && !self.door.sessions.values().any(is_there) {
+            return Err(Refusal::conflict(format!(
+                "That session of {seat} is over by now; nothing was done"
+            )));
+        }
+        if seen.is_none() && !self.is_listed(seat) && !self.seats.contains_key(seat) {
             return Err(Refusal::not_found(format!(
                 "There is no student {student} in room {room}; `labtop sessions ls` lists the sessions"
             )));
         }
-        let (count, ended) = self.end_sessions(Ended::Revoked, |other| *other == seat);
+        let (count, ended) = self.end_sessions(Ended::Revoked, is_there);
         self.write_fail_open(ended.into_iter().chain([entry]).collect());
+        self.door.locked_out.remove(student.as_str());
         self.start(Task::Absolve(student.clone()), Doing::Absolve);
         let text = match count {
             0 => format!("Nobody is signed in at {seat}; wrong codes are forgotten"),
