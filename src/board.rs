@@ -2,6 +2,7 @@
 //!
 //! Knows the board's port and the wire's client. Neither of them knows the other.
 
+mod door;
 mod shelf;
 
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ use crate::cli::{self, attach, shell};
 use crate::domain::command::{Command, Outcome};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::SeatId;
-use crate::domain::settings::UiSettings;
+use crate::domain::settings::Settings;
 use crate::tui::port::{Inbound, JobId, Outbound, StreamId};
 use crate::tui::{self, BoardError, Exit};
 use crate::wire::client::{CallError, Client, ConnectError, RunEvent, WatchEvent};
@@ -40,12 +41,14 @@ const RETRY_LONGEST: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the terminal cannot be used, or a part of the board fails.
-pub async fn show(client: Client, config: Option<&Path>, ui: UiSettings) -> Result<Exit, BoardError> {
+pub async fn show(client: Client, config: Option<&Path>, settings: &Settings) -> Result<Exit, BoardError> {
+    let ui = settings.ui;
+    let page = login_page(settings.gateway.public_url.as_deref());
     let (news, news_in) = mpsc::channel(NEWS_WAITING);
     let (orders, orders_in) = mpsc::channel(tui::ORDERS_WAITING);
     let mut parts = JoinSet::new();
     parts.spawn(listen(client.clone(), config.map(Path::to_owned), news.clone()));
-    let obeying = parts.spawn(obey(client.clone(), orders_in, news));
+    let obeying = parts.spawn(obey(client.clone(), page, orders_in, news));
     let in_shell = async |seat: SeatId| {
         let ended = shell::shell_session(&client, &seat).await;
         ended.map_err(|error| Fault::new(FaultCode::Engine, error.to_string()))
@@ -63,6 +66,14 @@ pub async fn show(client: Client, config: Option<&Path>, ui: UiSettings) -> Resu
         cli::complain("labtop: not all orders had reached the agent when the board ended: look with `labtop ls`");
     }
     exit
+}
+
+/// Where students sign in, and supervisors type the code for a look.
+fn login_page(public_url: Option<&str>) -> String {
+    public_url.map_or_else(
+        || "/login, where the students sign in".to_owned(),
+        |url| format!("{}/login", url.trim_end_matches('/')),
+    )
 }
 
 /// Tells the board all news, and finds the agent again, or starts a new one, when it goes away.
@@ -109,7 +120,7 @@ async fn follow(client: &Client, news: &mpsc::Sender<Inbound>, pause: &mut Durat
 
 /// Carries out the board's orders, each on a connection of its own. Ends when the board has and every command has
 /// reached the agent, which goes on with it.
-async fn obey(client: Client, mut orders: mpsc::Receiver<Outbound>, news: mpsc::Sender<Inbound>) {
+async fn obey(client: Client, page: String, mut orders: mpsc::Receiver<Outbound>, news: mpsc::Sender<Inbound>) {
     let mut logs: HashMap<StreamId, AbortHandle> = HashMap::new();
     let mut tasks: HashMap<JobId, CancellationToken> = HashMap::new();
     let mut work = JoinSet::new();
@@ -136,6 +147,13 @@ async fn obey(client: Client, mut orders: mpsc::Receiver<Outbound>, news: mpsc::
             }
             Outbound::List { stream, room } => {
                 logs.insert(stream, work.spawn(shelf::list(client, (stream, room), news)));
+            }
+            Outbound::ListSessions { stream, room } => {
+                logs.insert(stream, work.spawn(door::list(client, (stream, room), news)));
+            }
+            Outbound::Peek { stream, seat } => {
+                let page = page.clone();
+                logs.insert(stream, work.spawn(door::peek(client, (stream, seat), page, news)));
             }
             Outbound::OpenTree { stream, archive } => {
                 logs.insert(stream, work.spawn(shelf::tree(client, (stream, archive), news)));

@@ -42,7 +42,7 @@ pub async fn run(args: &DemoArgs, config: Option<&Path>, loaded: &Loaded, termin
     }
     open(&client, args.seats).await?;
     if terminal {
-        let exit = board::show(client, config, loaded.settings.ui).await;
+        let exit = board::show(client, config, &loaded.settings).await;
         let exit = exit.map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
         // There may be no terminal any more to say it on.
         let _ = say("The demo goes on; `labtop` shows it again, `labtop demo --down` archives and removes it.");

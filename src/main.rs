@@ -162,7 +162,7 @@ async fn show_board(config: Option<&Path>, loaded: &Loaded) -> Result<ExitCode, 
         return Err(Problem::new(Exit::Usage, text));
     }
     let client = cli::attach::attach(config).await?;
-    let exit = board::show(client, config, loaded.settings.ui).await;
+    let exit = board::show(client, config, &loaded.settings).await;
     let exit = exit.map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
     Ok(exit.code().into())
 }

@@ -199,11 +199,3 @@ fn nothing_of_an_archive_reaches_the_terminal_raw() {
     hands.keys("R");
     harmless(&hands);
 }
-
-/// No cell of the screen holds anything that a terminal would obey, or nobody could see.
-#[track_caller]
-fn harmless(hands: &Hands) {
-    let screen = hands.screen();
-    let bad = |c: char| c != '\n' && (c.is_control() || labtop::domain::harmless::is_hidden(c));
-    assert!(!screen.chars().any(bad), "{screen:?}");
-}

@@ -41,7 +41,7 @@ async fn rows(client: &Client, room: Option<RoomName>) -> Result<Vec<ArchiveRow>
 }
 
 /// What an answer means that is not the one asked for.
-fn other(answer: Answer) -> Fault {
+pub(super) fn other(answer: Answer) -> Fault {
     match answer {
         Answer::Failed { fault } => fault,
         Answer::Refused { refusal } => Fault::new(FaultCode::Cancelled, refusal.text),

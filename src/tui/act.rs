@@ -9,12 +9,13 @@ use super::form::Form;
 use super::human::count;
 use super::job::State;
 use super::keys::{Intent, Scope};
-use super::layer::{Layer, Topic};
+use super::layer::Layer;
 use super::log::{Log, TAIL};
-use super::model::{FILTER_MAX, Model};
+use super::model::{FILTER_MAX, Link, Model};
+use super::peek::Peek;
 use super::port::{JobId, Kept, Outbound};
 use super::view;
-use super::{rights, shelf};
+use super::{lists, rights};
 
 /// Whether a key would do something now; the footer shows only those.
 #[must_use]
@@ -25,8 +26,8 @@ pub fn applies(model: &Model, intent: Intent) -> bool {
         Intent::Thaw => chosen_phases(model).any(|phase| phase == Phase::Frozen),
         Intent::Hold => chosen_held(model).any(|held| !held),
         Intent::Release => chosen_held(model).any(|held| held),
-        Intent::Log | Intent::Shell | Intent::Sort => model.cursor.is_some(),
-        Intent::Close | Intent::Filter => !model.rooms().is_empty(),
+        Intent::Log | Intent::Shell | Intent::Peek | Intent::Sort => model.cursor.is_some(),
+        Intent::Close | Intent::Filter | Intent::Sessions => !model.rooms().is_empty(),
         Intent::Next => model.rooms().len() > 1,
         Intent::News => !model.notices.is_empty(),
         Intent::Cancel => newest_task(model, None).is_some(),
@@ -42,7 +43,9 @@ pub fn on_board(model: &mut Model, intent: Intent) -> Vec<Outbound> {
     }
     match intent {
         Intent::Quit => return quit(model),
-        Intent::Archives => return shelf::open(model),
+        Intent::Archives => return lists::open_archives(model),
+        Intent::Sessions => return lists::open_sessions(model),
+        Intent::Peek => return open_peek(model),
         Intent::Cancel => return cancel(model, None),
         Intent::Log => return open_log(model),
         Intent::Shell => return open_shell(model),
@@ -55,8 +58,7 @@ pub fn on_board(model: &mut Model, intent: Intent) -> Vec<Outbound> {
         Intent::Extend => ask_seats(model, Verb::Extend),
         Intent::Close => ask_close(model),
         Intent::Open => open_form(model),
-        Intent::Help => model.layers.push(Layer::Page(Topic::Help, 0)),
-        Intent::News => model.layers.push(Layer::Page(Topic::News, 0)),
+        Intent::Help | Intent::News => lists::read(model, intent),
         Intent::Filter => model.layers.push(Layer::Filter),
         Intent::Sort => sort(model),
         Intent::Mark => mark(model),
@@ -235,4 +237,18 @@ fn open_log(model: &mut Model) -> Vec<Outbound> {
 fn open_shell(model: &mut Model) -> Vec<Outbound> {
     let seat = model.cursor.clone();
     seat.map(|seat| Outbound::Shell { seat }).into_iter().collect()
+}
+
+fn open_peek(model: &mut Model) -> Vec<Outbound> {
+    let Some(seat) = model.cursor.clone() else {
+        return Vec::new();
+    };
+    let stream = model.next_stream();
+    let mut peek = Peek::new(stream, seat.clone());
+    let lost = matches!(model.link, Link::Lost(_));
+    if lost {
+        peek.take(Err("the agent does not answer. Try again when it is back".to_owned()));
+    }
+    model.layers.push(Layer::Peek(Box::new(peek)));
+    (!lost).then_some(Outbound::Peek { stream, seat }).into_iter().collect()
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::domain::command::Command;
+use crate::domain::command::{Command, SessionRow};
 use crate::domain::ids::{ContainerId, RoomName, SeatId, StudentId};
 use crate::domain::snapshot::{SeatView, Snapshot};
 
@@ -95,6 +95,8 @@ pub enum Verb {
     Restore,
     /// Export a room's work to the directory in the field.
     Export,
+    /// End a session.
+    Revoke,
 }
 
 impl Verb {
@@ -112,6 +114,7 @@ impl Verb {
             Self::Close => "Close",
             Self::Restore => "Restore",
             Self::Export => "Export",
+            Self::Revoke => "Revoke",
         }
     }
 
@@ -127,6 +130,7 @@ impl Verb {
             Self::Release => "Leases end again; one that is over is announced first.",
             Self::Extend => "Every lease ends that much later.",
             Self::Close => "Every seat is frozen, archived, verified, then removed.",
+            Self::Revoke => "That browser is signed out at once. The seat goes on, and a student may sign in again.",
             Self::Restore => "Its files are written on this host, into this new directory, which only you can enter:",
             Self::Export => {
                 "Each student's newest work is written on this host, a folder each, into this new directory:"
@@ -146,6 +150,8 @@ pub enum Choice {
     Room(RoomName),
     /// Make the files in the directory.
     Files,
+    /// End the session.
+    Session,
 }
 
 /// What has the focus.
@@ -168,6 +174,8 @@ pub struct Ask {
     pub room: Option<RoomName>,
     /// The archive it is about.
     pub archive: Option<Kept>,
+    /// The session that it is about, as it was at the key press.
+    pub session: Option<SessionRow>,
     /// The directory that a path in the field begins at.
     pub here: PathBuf,
     /// A text that the verb needs.
@@ -238,6 +246,16 @@ impl Ask {
         Self { here, ..ask }
     }
 
+    /// The question before a session is ended.
+    #[must_use]
+    pub fn revoke(session: SessionRow) -> Self {
+        let choices = vec![Choice::Cancel, Choice::Session];
+        Self {
+            session: Some(session),
+            ..Self::new(Verb::Revoke, Vec::new(), None, None, choices)
+        }
+    }
+
     /// The directory that files are made in, as it is now.
     #[must_use]
     pub fn target(&self) -> Option<PathBuf> {
@@ -259,6 +277,7 @@ impl Ask {
             pins,
             room,
             archive: None,
+            session: None,
             here: PathBuf::new(),
             field,
             choices,
@@ -388,6 +407,7 @@ impl Ask {
     fn commands(&self, choice: &Choice) -> Vec<Command> {
         match choice {
             Choice::Cancel | Choice::Files => Vec::new(),
+            Choice::Session => self.session.as_ref().map(revocation).into_iter().collect(),
             Choice::Room(room) => self.for_room(room.clone(), None).into_iter().collect(),
             Choice::Seats => self.pins.iter().filter_map(|pin| self.for_pin(pin)).collect(),
         }
@@ -398,7 +418,7 @@ impl Ask {
         match self.verb {
             Verb::Kill => Some(Command::KillSeat { seat, container }),
             Verb::Restart => Some(Command::RestartSeat { seat, container }),
-            Verb::Close | Verb::Restore | Verb::Export => None,
+            Verb::Close | Verb::Restore | Verb::Export | Verb::Revoke => None,
             Verb::Freeze | Verb::Thaw | Verb::Hold | Verb::Release | Verb::Extend => {
                 self.for_room(seat.room, Some(seat.student))
             }
@@ -416,8 +436,17 @@ impl Ask {
                 let minutes = minutes(self.field.as_ref()?.value()).ok()?;
                 Some(Command::ExtendRoom { room, student, minutes })
             }
-            Verb::Kill | Verb::Restart | Verb::Restore | Verb::Export => None,
+            Verb::Kill | Verb::Restart | Verb::Restore | Verb::Export | Verb::Revoke => None,
         }
+    }
+}
+
+/// Ends the session that the person saw, and no later one of the same seat.
+fn revocation(session: &SessionRow) -> Command {
+    Command::RevokeSession {
+        room: session.room.clone(),
+        student: session.student.clone(),
+        session: Some(session.id.clone()),
     }
 }
 

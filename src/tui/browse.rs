@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::pack::entry::{Kind, shown};
 
-use super::archives::Asked;
+use super::listing::Asked;
 use super::port::{Kept, StreamId};
 use super::tree::{Node, ROOT, Tree};
 

@@ -63,6 +63,12 @@ pub enum Intent {
     Shell,
     /// The list of archives.
     Archives,
+    /// The list of sessions.
+    Sessions,
+    /// End a session.
+    Revoke,
+    /// Get a code for one look into a seat.
+    Peek,
     /// Those of all rooms, or of one again.
     Everything,
     /// Ask for the list again.
@@ -100,6 +106,10 @@ pub enum Scope {
     Tree,
     /// A part of an archive.
     Text,
+    /// The list of sessions.
+    Sessions,
+    /// A code for a look.
+    Peek,
     /// A log.
     Log,
     /// Help and notices.
@@ -110,11 +120,13 @@ pub enum Scope {
 
 impl Scope {
     /// All of them, in the order of the help.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Board,
         Self::Archives,
         Self::Tree,
         Self::Text,
+        Self::Sessions,
+        Self::Peek,
         Self::Dialog,
         Self::Form,
         Self::Log,
@@ -132,6 +144,8 @@ impl Scope {
             Self::Archives => "In the list of archives",
             Self::Tree => "In an archive",
             Self::Text => "In a file of an archive",
+            Self::Sessions => "In the list of sessions",
+            Self::Peek => "In a code for a look",
             Self::Log => "In a log",
             Self::Page => "In help and notices",
             Self::Filter => "While you type a filter",
@@ -186,6 +200,7 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Board, &[Char('T')], Intent::Thaw, "thaw", "let frozen seats, or the room, go on"),
     key(Scope::Board, &[Char('L')], Intent::Log, "log", "read the seat's log"),
     key(Scope::Board, &[Char('S')], Intent::Shell, "shell", "open a shell in the seat"),
+    key(Scope::Board, &[Char('w')], Intent::Sessions, "sessions", "who is signed in, from where; end sessions"),
     key(Scope::Board, &[Char('E')], Intent::Extend, "extend", "give seats, or the room, more time"),
     key(Scope::Board, &[Char('H')], Intent::Hold, "hold", "let no lease end until it is released"),
     key(Scope::Board, &[Char('U')], Intent::Release, "release", "let leases of held seats end again"),
@@ -194,6 +209,7 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Board, &[BackTab, Char('['), Left, Char('h')], Intent::Previous, "", "show the room before"),
     key(Scope::Board, &[Char('/')], Intent::Filter, "filter", "list seats by student, room or phase"),
     key(Scope::Board, &[Char('s')], Intent::Sort, "sort", "order by student, CPU, memory, phase or lease"),
+    key(Scope::Board, &[Char('P')], Intent::Peek, "peek", "get a code for one look into the seat"),
     key(Scope::Board, &[Up, Char('k')], Intent::Up, "", "one seat up"),
     key(Scope::Board, &[Down, Char('j')], Intent::Down, "", "one seat down"),
     key(Scope::Board, &[PageUp], Intent::PageUp, "", "a screen up"),
@@ -201,7 +217,7 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Board, &[Home, Char('g')], Intent::First, "", "to the first seat"),
     key(Scope::Board, &[End, Char('G')], Intent::Last, "", "to the last seat"),
     key(Scope::Board, &[Char('x')], Intent::Cancel, "cancel", "cancel the latest verifying, restoring or exporting"),
-    key(Scope::Board, &[Char('n')], Intent::News, "notices", "read the latest notices"),
+    key(Scope::Board, &[Char('n')], Intent::News, "notices", "read the latest notices and incidents"),
     key(Scope::Board, &[Esc], Intent::Back, "", "clear the filter, then the marks, then failures"),
     key(Scope::Archives, &[Char('?')], Intent::Help, "help", "all keys"),
     key(Scope::Archives, &[Esc, Char('q')], Intent::Back, "back", "clear the filter, then back to the board"),
@@ -246,6 +262,20 @@ pub const KEYS: &[Binding] = &[
     key(Scope::Text, &[End, Char('G')], Intent::Last, "end", "to the last line that was fetched"),
     key(Scope::Text, &[Left, Char('h')], Intent::Left, "", "to the left"),
     key(Scope::Text, &[Right, Char('l')], Intent::Right, "right", "to the right, for long lines"),
+    key(Scope::Sessions, &[Char('?')], Intent::Help, "help", "all keys"),
+    key(Scope::Sessions, &[Esc, Char('q')], Intent::Back, "back", "clear the filter, then back to the board"),
+    key(Scope::Sessions, &[Char('R')], Intent::Revoke, "revoke", "sign the browser out that has this session"),
+    key(Scope::Sessions, &[Char('a')], Intent::Everything, "all", "those of all rooms, or of the room again"),
+    key(Scope::Sessions, &[Char('/')], Intent::Filter, "filter", "list by student, room, time, address, looker-in"),
+    key(Scope::Sessions, &[Char('r')], Intent::Reload, "reload", "ask again now (it is done every 5 seconds)"),
+    key(Scope::Sessions, &[Up, Char('k')], Intent::Up, "", "one session up"),
+    key(Scope::Sessions, &[Down, Char('j')], Intent::Down, "", "one session down"),
+    key(Scope::Sessions, &[PageUp], Intent::PageUp, "", "a screen up"),
+    key(Scope::Sessions, &[PageDown, Char(' ')], Intent::PageDown, "", "a screen down"),
+    key(Scope::Sessions, &[Home, Char('g')], Intent::First, "", "to the first"),
+    key(Scope::Sessions, &[End, Char('G')], Intent::Last, "", "to the last"),
+    key(Scope::Sessions, &[Char('n')], Intent::News, "notices", "read the latest notices and incidents"),
+    key(Scope::Peek, &[Esc, Char('q'), Enter], Intent::Back, "close", "close; the code is shown nowhere else"),
     key(Scope::Dialog, &[Esc, Char('n'), Char('q')], Intent::Back, "cancel", "cancel"),
     key(Scope::Dialog, &[Tab, Right, Down, Char('l'), Char('j')], Intent::Next, "move", "next button"),
     key(Scope::Dialog, &[BackTab, Left, Up, Char('h'), Char('k')], Intent::Previous, "", "button before"),
@@ -329,8 +359,10 @@ mod tests {
 
     #[test]
     fn verbs_that_disturb_a_student_are_capital_letters() {
-        use Intent::{Close, Extend, Freeze, Hold, Kill, Open, Release, Restart, Shell, Thaw};
-        let verbs = [Kill, Restart, Freeze, Thaw, Hold, Release, Close, Extend, Open, Shell];
+        use Intent::{Close, Extend, Freeze, Hold, Kill, Open, Peek, Release, Restart, Revoke, Shell, Thaw};
+        let verbs = [
+            Kill, Restart, Freeze, Thaw, Hold, Release, Close, Extend, Open, Shell, Peek, Revoke,
+        ];
         for binding in KEYS.iter().filter(|b| verbs.contains(&b.intent)) {
             assert!(matches!(binding.keys, [Char('A'..='Z')]), "{binding:?}");
         }

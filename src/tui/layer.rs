@@ -5,8 +5,11 @@ use super::ask::Ask;
 use super::browse::Browse;
 use super::form::Form;
 use super::keys::Scope;
+use super::listing::Rows;
 use super::log::Log;
+use super::peek::Peek;
 use super::port::JobId;
+use super::sessions::Sessions;
 
 /// A text that is only read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,10 @@ pub enum Layer {
     Archives(Box<Archives>),
     /// What is in an archive.
     Tree(Box<Browse>),
+    /// Who is signed in.
+    Sessions(Box<Sessions>),
+    /// A code for one look into a seat.
+    Peek(Box<Peek>),
     /// A seat's log, or a part of an archive.
     Log(Box<Log>),
     /// A text, scrolled down by so many lines.
@@ -45,10 +52,21 @@ impl Layer {
             Self::Form(_) => Scope::Form,
             Self::Archives(_) => Scope::Archives,
             Self::Tree(_) => Scope::Tree,
+            Self::Sessions(_) => Scope::Sessions,
+            Self::Peek(_) => Scope::Peek,
             Self::Log(log) if log.is_live() => Scope::Log,
             Self::Log(_) => Scope::Text,
             Self::Page(..) => Scope::Page,
             Self::Filter => Scope::Filter,
+        }
+    }
+
+    /// The list that it is, if it is one.
+    pub fn list_mut(&mut self) -> Option<&mut dyn Rows> {
+        match self {
+            Self::Archives(list) => Some(list.as_mut()),
+            Self::Sessions(list) => Some(list.as_mut()),
+            _ => None,
         }
     }
 

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::ids::{ContainerId, RoomName, SeatId};
-use crate::domain::notice::Notice;
+use crate::domain::notice::{Level, Notice};
 use crate::domain::role::Rights;
 use crate::domain::snapshot::{RoomView, SeatView, Snapshot};
 
 use super::ask::find;
 use super::field::Field;
 use super::job::Job;
-use super::layer::Layer;
+use super::layer::{Layer, Topic};
 use super::list::{Row, Sort, arrange, id_of};
 use super::port::{JobId, StreamId};
 use super::theme::Look;
@@ -35,6 +35,15 @@ pub enum Link {
     Lost(String),
 }
 
+/// A notice that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What it says.
+    pub notice: Notice,
+    /// The host's time of day when it came, as the header shows it; empty before the first snapshot.
+    pub clock: String,
+}
+
 /// The board's state.
 #[derive(Debug)]
 pub struct Model {
@@ -51,7 +60,9 @@ pub struct Model {
     /// Notices that never arrived here.
     pub missed: u64,
     /// The latest notices, oldest first.
-    pub notices: VecDeque<Notice>,
+    pub notices: VecDeque<Told>,
+    /// Incidents among them that came since somebody looked at them.
+    pub incidents: usize,
     /// The room shown; none means all.
     pub room: Option<RoomName>,
     /// The order of rows.
@@ -93,6 +104,7 @@ impl Model {
             quiet: 0,
             missed: 0,
             notices: VecDeque::new(),
+            incidents: 0,
             room: None,
             sort: Sort::Student,
             filter: Field::new("", FILTER_MAX),
@@ -167,12 +179,35 @@ impl Model {
         self.room.clone().or_else(under).or_else(only)
     }
 
-    /// Keeps a notice.
+    /// Keeps a notice. Incidents are kept longest: a class that signs in must not push them out.
     pub fn tell(&mut self, notice: Notice) {
-        if self.notices.len() == NOTICES_KEPT {
-            self.notices.pop_front();
+        if notice.level == Level::Incident {
+            // What happened between two rooms is told of in each.
+            let same = |last: &Told| last.notice.text == notice.text && last.notice.room != notice.room;
+            if self.notices.back().is_some_and(same) {
+                return;
+            }
+            self.incidents = (self.incidents + usize::from(!self.reads_news())).min(NOTICES_KEPT);
         }
-        self.notices.push_back(notice);
+        if self.notices.len() == NOTICES_KEPT {
+            let is_incident = |told: &Told| told.notice.level == Level::Incident;
+            let oldest = self.notices.iter().position(|told| !is_incident(told));
+            self.notices.remove(oldest.unwrap_or(0));
+        }
+        let clock = self.snapshot.as_deref().map(|snapshot| snapshot.clock.clone());
+        let clock = clock.unwrap_or_default();
+        self.notices.push_back(Told { notice, clock });
+    }
+
+    /// Whether the newest notices are being read.
+    fn reads_news(&self) -> bool {
+        matches!(self.layers.last(), Some(Layer::Page(Topic::News, 0)))
+    }
+
+    /// Shows all notices: from now on the incidents among them have been looked at.
+    pub fn read_news(&mut self) {
+        self.incidents = 0;
+        self.layers.push(Layer::Page(Topic::News, 0));
     }
 
     /// Takes a new snapshot: marks die with their seats, the cursor stays on its seat.

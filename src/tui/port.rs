@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::tree::Tree;
-use crate::domain::command::{ArchiveRow, Command, Excerpt, Outcome, ProgressReport};
+use crate::domain::command::{ArchiveRow, Command, Excerpt, Outcome, ProgressReport, SessionRow};
+use crate::domain::door::AccessCode;
 use crate::domain::ids::{ArchiveId, RoomName, SeatId};
 use crate::domain::notice::Notice;
 use crate::domain::role::Rights;
@@ -18,7 +19,7 @@ use crate::domain::snapshot::Snapshot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
 
-/// A log, list, tree or part of an archive that this board opened.
+/// A log, list, tree, part of an archive or code that this board asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u64);
 
@@ -32,6 +33,17 @@ pub struct Kept {
     pub id: ArchiveId,
     /// Whose.
     pub seat: SeatId,
+}
+
+/// A code with which whoever has it may look into a seat, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// The code, as it is typed.
+    pub code: AccessCode,
+    /// For how long it can be used, seconds.
+    pub seconds: u64,
+    /// Where it is typed: the page's whole address, or its path where the configuration does not say more.
+    pub page: String,
 }
 
 /// Work with archives that this program does itself, asking the agent as it goes on.
@@ -91,6 +103,20 @@ pub enum Inbound {
         stream: StreamId,
         /// The archives, or why there is no list.
         rows: Result<Vec<ArchiveRow>, String>,
+    },
+    /// The sessions that were asked for, by seat.
+    Sessions {
+        /// Which list.
+        stream: StreamId,
+        /// The sessions, or why there is no list.
+        rows: Result<Vec<SessionRow>, String>,
+    },
+    /// The code that was asked for.
+    Pass {
+        /// Which.
+        stream: StreamId,
+        /// The code, or why there is none.
+        pass: Result<Pass, String>,
     },
     /// What is in an archive.
     Tree {
@@ -157,6 +183,20 @@ pub enum Outbound {
         /// Only this room's.
         room: Option<RoomName>,
     },
+    /// List sessions; answered by [`Inbound::Sessions`].
+    ListSessions {
+        /// The list's number on this board.
+        stream: StreamId,
+        /// Only this room's.
+        room: Option<RoomName>,
+    },
+    /// Get a code for one look into a seat; answered by [`Inbound::Pass`].
+    Peek {
+        /// Its number on this board.
+        stream: StreamId,
+        /// Into which seat.
+        seat: SeatId,
+    },
     /// Read what is in an archive; answered by [`Inbound::Tree`].
     OpenTree {
         /// Its number on this board.
@@ -173,7 +213,7 @@ pub enum Outbound {
         /// Which part.
         part: Excerpt,
     },
-    /// Nobody reads that log, list, tree or part any more.
+    /// Nobody waits for that log, list, tree, part or code any more.
     CloseLog(StreamId),
     /// Hand the terminal to a shell in a seat. The run loop does it; it never reaches the connection.
     Shell {

@@ -21,8 +21,11 @@ fn needs(scope: Scope, intent: Intent) -> Option<Role> {
             | Intent::Release
             | Intent::Restart
             | Intent::Kill
-            | Intent::Shell,
+            | Intent::Shell
+            | Intent::Sessions
+            | Intent::Peek,
         )
+        | (Scope::Sessions, Intent::Revoke)
         | (Scope::Archives, Intent::Accept | Intent::Log | Intent::Verify | Intent::VerifyAll)
         | (Scope::Tree, Intent::Accept | Intent::Log | Intent::Verify) => Some(Role::Proctor),
         (Scope::Archives | Scope::Tree, Intent::Restore | Intent::Export) => Some(Role::Admin),
@@ -39,7 +42,7 @@ pub fn refusal(model: &Model, scope: Scope, intent: Intent) -> Option<String> {
         let why = || format!("You may open no room: it takes {}", needs.one());
         return (rights.best() < Some(needs)).then(why);
     }
-    let rooms = rooms(model);
+    let rooms = rooms(model, intent);
     let not_there = rooms.iter().find(|room| rights.role(Some(room)) < Some(needs));
     let why = |room| {
         let (takes, you) = (needs.one(), you(rights, room));
@@ -56,11 +59,16 @@ fn you(rights: &Rights, room: &RoomName) -> String {
 }
 
 /// The rooms that a key would act on.
-fn rooms(model: &Model) -> Vec<RoomName> {
+fn rooms(model: &Model, intent: Intent) -> Vec<RoomName> {
     match model.layers.last() {
+        Some(Layer::Sessions(list)) => list.chosen().map(|row| row.room.clone()).into_iter().collect(),
         Some(Layer::Archives(list)) => list.chosen().map(|row| row.room.clone()).into_iter().collect(),
         Some(Layer::Tree(tree)) => vec![tree.archive.seat.room.clone()],
-        _ if model.marks.is_empty() => model.room_meant().into_iter().collect(),
+        // These are about the seat under the cursor, or the room shown, whatever is marked.
+        _ if matches!(intent, Intent::Shell | Intent::Peek) => {
+            model.cursor.iter().map(|seat| seat.room.clone()).collect()
+        }
+        _ if model.marks.is_empty() || intent == Intent::Sessions => model.room_meant().into_iter().collect(),
         _ => model.marks.keys().map(|seat| seat.room.clone()).collect(),
     }
 }

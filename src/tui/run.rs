@@ -148,8 +148,9 @@ impl Board {
         update(&mut self.model, Event::In(inbound));
     }
 
-    fn tick(&mut self) {
-        update(&mut self.model, Event::Tick);
+    fn tick(&mut self, outbound: &mpsc::Sender<Outbound>) {
+        let orders = update(&mut self.model, Event::Tick);
+        self.send(orders, outbound);
         if self.model.quiet >= QUIET_AFTER {
             self.touch(self.news_gap());
         }
@@ -186,6 +187,14 @@ impl Board {
             Outbound::List { stream, .. } => self.hear(Inbound::Archives {
                 stream,
                 rows: Err(why.to_owned()),
+            }),
+            Outbound::ListSessions { stream, .. } => self.hear(Inbound::Sessions {
+                stream,
+                rows: Err(why.to_owned()),
+            }),
+            Outbound::Peek { stream, .. } => self.hear(Inbound::Pass {
+                stream,
+                pass: Err(why.to_owned()),
             }),
             Outbound::OpenTree { stream, .. } => self.hear(Inbound::Tree {
                 stream,
@@ -301,7 +310,7 @@ async fn pump<B: Backend>(
                 match ((feed.alive)(), (feed.ours)()) {
                     (false, _) => return Ok(Stop::Exit(HUNG_UP)),
                     (true, false) => return Err(BoardError::Panicked),
-                    (true, true) => board.tick(),
+                    (true, true) => board.tick(&feed.outbound),
                 }
             }
         }

@@ -4,30 +4,17 @@ use crate::domain::command::Excerpt;
 use crate::domain::notice::Notice;
 
 use super::act;
-use super::archives::{Archives, Asked, kept};
+use super::archives::kept;
 use super::ask::Ask;
 use super::browse::{Browse, Entered};
 use super::job::Work;
 use super::keys::{Intent, Scope};
-use super::layer::{Layer, Topic};
+use super::layer::Layer;
 use super::log::{Log, Source};
 use super::model::Model;
 use super::port::{Kept, Outbound, Task};
 use super::update::start;
-use super::{rights, view};
-
-/// Opens the list: of the room that is shown or that the cursor is in, else of all.
-pub fn open(model: &mut Model) -> Vec<Outbound> {
-    let room = model.room_meant();
-    let stream = model.next_stream();
-    let list = Archives::new(stream, room);
-    let order = Outbound::List {
-        stream,
-        room: list.wanted(),
-    };
-    model.layers.push(Layer::Archives(Box::new(list)));
-    vec![order]
-}
+use super::{lists, rights, view};
 
 /// Whether a key would do something now; the footer shows only those.
 #[must_use]
@@ -52,35 +39,22 @@ pub fn on_archives(model: &mut Model, intent: Intent) -> Vec<Outbound> {
     if refused(model, Scope::Archives, intent) {
         return Vec::new();
     }
-    let height = view::archives_height(model).max(1);
-    let Some(Layer::Archives(list)) = model.layers.last_mut() else {
+    let Some(Layer::Archives(list)) = model.layers.last() else {
         return Vec::new();
     };
-    let chosen = list.chosen().map(kept);
-    match (intent, chosen) {
-        (Intent::Back, _) if !list.filter.value().is_empty() => clear_filter(list),
-        (Intent::Back, _) => return leave(model),
-        (Intent::Filter, _) => model.layers.push(Layer::Filter),
-        (Intent::Everything, _) if list.room.is_some() => {
-            list.all = !list.all;
-            return ask_again(model);
-        }
-        (Intent::Reload, _) => return ask_again(model),
-        (Intent::Accept, Some(archive)) => return open_tree(model, archive),
+    match (intent, list.chosen().map(kept)) {
+        (Intent::Accept, Some(archive)) => open_tree(model, archive),
         (Intent::Export, Some(archive)) => {
             let ask = Ask::export(archive.seat.room, model.here.clone());
             model.layers.push(Layer::Ask(Box::new(ask)));
+            Vec::new()
         }
         (Intent::VerifyAll, Some(_)) => {
             let all = list.listed().map(kept).collect();
-            return work(model, Task::Verify(all));
+            work(model, Task::Verify(all))
         }
-        (moving, chosen) => match moved(moving, list.at, height) {
-            Some(at) => list.go(at),
-            None => return common(model, intent, chosen),
-        },
+        (intent, chosen) => common(model, intent, chosen),
     }
-    Vec::new()
 }
 
 /// Does what a key means in a tree.
@@ -94,14 +68,13 @@ pub fn on_tree(model: &mut Model, intent: Intent) -> Vec<Outbound> {
     };
     let archive = tree.archive.clone();
     match intent {
-        Intent::Back => return leave(model),
         Intent::Left => drop(tree.up()),
         Intent::Accept => match tree.enter() {
             Entered::Moved => {}
             Entered::File(path, size) => return open_file(model, archive, path, size),
             Entered::Nothing(why) => model.tell(Notice::info(why)),
         },
-        moving => match moved(moving, tree.at, height) {
+        moving => match lists::moved(moving, tree.at, height) {
             Some(at) => tree.go(at),
             None => return common(model, intent, Some(archive)),
         },
@@ -122,67 +95,21 @@ fn refused(model: &mut Model, scope: Scope, intent: Intent) -> bool {
 /// What means the same in both.
 fn common(model: &mut Model, intent: Intent, chosen: Option<Kept>) -> Vec<Outbound> {
     match (intent, chosen) {
-        (Intent::Help, _) => {
-            let scope = model.layers.last().map_or(Scope::Board, Layer::scope);
-            let top = view::help_line(model, scope);
-            model.layers.push(Layer::Page(Topic::Help, top));
-        }
-        (Intent::News, _) => model.layers.push(Layer::Page(Topic::News, 0)),
-        (Intent::Verify, Some(archive)) => return work(model, Task::Verify(vec![archive])),
+        (Intent::Verify, Some(archive)) => work(model, Task::Verify(vec![archive])),
         (Intent::Restore, Some(archive)) => {
             let ask = Ask::restore(archive, model.here.clone());
             model.layers.push(Layer::Ask(Box::new(ask)));
+            Vec::new()
         }
-        (Intent::Log, Some(archive)) => {
-            return open_part(model, Source::Printed(archive.clone()), archive, Excerpt::Log);
+        (Intent::Log, Some(archive)) => open_part(model, Source::Printed(archive.clone()), archive, Excerpt::Log),
+        (Intent::Cancel, chosen) => act::cancel(model, chosen.as_ref()),
+        (Intent::Back, _) if matches!(model.layers.last(), Some(Layer::Tree(_))) => lists::leave(model),
+        (Intent::Help | Intent::News, _) => {
+            lists::read(model, intent);
+            Vec::new()
         }
-        (Intent::Cancel, chosen) => return act::cancel(model, chosen.as_ref()),
-        _ => {}
+        (intent, _) => lists::on_list(model, intent),
     }
-    Vec::new()
-}
-
-/// The row that a moving key leads to; none for other keys.
-fn moved(intent: Intent, at: usize, page: usize) -> Option<usize> {
-    match intent {
-        Intent::Up => Some(at.saturating_sub(1)),
-        Intent::Down => Some(at + 1),
-        Intent::PageUp => Some(at.saturating_sub(page)),
-        Intent::PageDown => Some(at + page),
-        Intent::First => Some(0),
-        Intent::Last => Some(usize::MAX),
-        _ => None,
-    }
-}
-
-/// Lists all of them again.
-pub fn clear_filter(list: &mut Archives) {
-    list.filter = super::field::Field::new("", super::model::FILTER_MAX);
-    list.arrange();
-}
-
-/// Takes the topmost layer away; what it waits for is not wanted any more.
-fn leave(model: &mut Model) -> Vec<Outbound> {
-    let waiting = match model.layers.pop() {
-        Some(Layer::Archives(list)) if list.asked == Asked::Waiting => Some(list.stream),
-        Some(Layer::Tree(tree)) if tree.asked == Asked::Waiting => Some(tree.stream),
-        _ => None,
-    };
-    waiting.map(Outbound::CloseLog).into_iter().collect()
-}
-
-fn ask_again(model: &mut Model) -> Vec<Outbound> {
-    let stream = model.next_stream();
-    let Some(Layer::Archives(list)) = model.layers.last_mut() else {
-        return Vec::new();
-    };
-    let old = std::mem::replace(&mut list.stream, stream);
-    list.asked = Asked::Waiting;
-    let order = Outbound::List {
-        stream,
-        room: list.wanted(),
-    };
-    vec![Outbound::CloseLog(old), order]
 }
 
 fn open_tree(model: &mut Model, archive: Kept) -> Vec<Outbound> {

@@ -10,15 +10,17 @@ use crate::domain::ids::SeatId;
 use crate::domain::notice::Notice;
 
 use super::act;
-use super::archives::Archives;
+use super::archives::{Archives, newest_first};
 use super::field::Field;
 use super::job::{FAILURES_KEPT, Job, State, Work, verdict};
 use super::keys::{self, Intent, Scope};
 use super::layer::{Layer, Topic};
+use super::listing::Rows;
 use super::log::End;
 use super::model::{Link, Model};
+use super::peek::State as Pass;
 use super::port::{Inbound, JobId, Outbound, StreamId};
-use super::{ask, form, shelf, view};
+use super::{ask, form, lists, sessions, shelf, view};
 
 /// Everything that can happen to a board.
 #[derive(Debug, Clone)]
@@ -50,7 +52,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Outbound> {
         Event::Paste(text) => quietly(|| paste(model, &text)),
         Event::Resize(cols, rows) => quietly(|| model.size = (cols, rows)),
         Event::In(inbound) => quietly(|| hear(model, inbound)),
-        Event::Tick => quietly(|| tick(model)),
+        Event::Tick => tick(model),
         Event::ShellEnded { seat, fault } => quietly(|| shell_ended(model, &seat, fault)),
     };
     let height = view::table_height(model);
@@ -61,21 +63,27 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Outbound> {
 
 /// Scrolls the lists that lie over the board so that their cursors are in sight.
 fn keep_in_sight(model: &mut Model) {
-    let (archives, tree) = (view::archives_height(model), view::tree_height(model));
+    let (height, tree) = (view::list_height(model), view::tree_height(model));
     for layer in &mut model.layers {
-        match layer {
-            Layer::Archives(list) => list.top = view::first_row(list.top, list.at, archives, list.len()),
-            Layer::Tree(browse) => browse.top = view::first_row(browse.top, browse.at, tree, browse.len()),
-            _ => {}
+        if let Layer::Tree(browse) = layer {
+            browse.top = view::first_row(browse.top, browse.at, tree, browse.len());
+        } else if let Some(list) = layer.list_mut() {
+            list.scroll(&|top, at, count| view::first_row(top, at, height, count));
         }
     }
 }
 
-fn tick(model: &mut Model) {
+fn tick(model: &mut Model) -> Vec<Outbound> {
     model.quiet = model.quiet.saturating_add(1);
     for job in &mut model.jobs {
         job.seconds = job.seconds.saturating_add(1);
     }
+    for layer in &mut model.layers {
+        if let Layer::Peek(peek) = layer {
+            peek.tick();
+        }
+    }
+    lists::tick(model)
 }
 
 fn quietly(change: impl FnOnce()) -> Vec<Outbound> {
@@ -104,7 +112,8 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Outbound> {
         },
         Some(Layer::Archives(_)) => intent.map_or_else(Vec::new, |intent| shelf::on_archives(model, intent)),
         Some(Layer::Tree(_)) => intent.map_or_else(Vec::new, |intent| shelf::on_tree(model, intent)),
-        Some(Layer::Log(_) | Layer::Page(..)) if intent == Some(Intent::Back) => leave(model),
+        Some(Layer::Sessions(_)) => intent.map_or_else(Vec::new, |intent| sessions::on_sessions(model, intent)),
+        Some(Layer::Log(_) | Layer::Page(..) | Layer::Peek(_)) if intent == Some(Intent::Back) => leave(model),
         Some(Layer::Log(log)) => quietly(|| log.scroll(intent.unwrap_or(Intent::Accept), view::log_height(size))),
         Some(Layer::Page(topic, top)) => {
             let (topic, at) = (*topic, *top);
@@ -112,6 +121,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Outbound> {
             set_page(model, to)
         }
         Some(Layer::Filter) => quietly(|| on_filter(model, key, intent)),
+        Some(Layer::Peek(_)) => Vec::new(),
     }
 }
 
@@ -119,6 +129,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Outbound> {
 fn leave(model: &mut Model) -> Vec<Outbound> {
     match model.layers.pop() {
         Some(Layer::Log(log)) if log.end == End::Open => vec![Outbound::CloseLog(log.stream)],
+        Some(Layer::Peek(peek)) if matches!(peek.state, Pass::Waiting) => vec![Outbound::CloseLog(peek.stream)],
         _ => Vec::new(),
     }
 }
@@ -152,9 +163,9 @@ fn on_filter(model: &mut Model, key: KeyEvent, intent: Option<Intent>) {
         }
         Some(Intent::Back) => {
             model.layers.pop();
-            match model.layers.last_mut() {
-                Some(Layer::Archives(list)) => shelf::clear_filter(list),
-                _ => act::clear_filter(model),
+            match model.layers.last_mut().and_then(Layer::list_mut) {
+                Some(list) => lists::clear_filter(list),
+                None => act::clear_filter(model),
             }
         }
         Some(Intent::Up) => filtered(model, |at| at.saturating_sub(1)),
@@ -164,23 +175,20 @@ fn on_filter(model: &mut Model, key: KeyEvent, intent: Option<Intent>) {
 }
 
 /// The list that the filter is typed for: the topmost one below it.
-fn beneath(model: &mut Model) -> Option<&mut Archives> {
-    match model.layers.iter_mut().rev().nth(1) {
-        Some(Layer::Archives(list)) => Some(list),
-        _ => None,
-    }
+fn beneath(model: &mut Model) -> Option<&mut dyn Rows> {
+    model.layers.iter_mut().rev().nth(1)?.list_mut()
 }
 
 fn filtered(model: &mut Model, to: impl Fn(usize) -> usize) {
     match beneath(model) {
-        Some(list) => list.go(to(list.at)),
+        Some(list) => list.go(to(list.at())),
         None => model.go(to(model.at)),
     }
 }
 
 fn change_filter(model: &mut Model, change: impl FnOnce(&mut Field)) {
     if let Some(list) = beneath(model) {
-        change(&mut list.filter);
+        change(list.filter_mut());
         return list.arrange();
     }
     change(&mut model.filter);
@@ -268,11 +276,27 @@ fn hear(model: &mut Model, inbound: Inbound) {
         Inbound::Done { job, outcome } => done(model, job, &outcome),
         Inbound::Log { stream, bytes } => with_log(model, stream, |log| log.push(&bytes)),
         Inbound::Archives { stream, rows } => {
-            if let Some(list) = lists(model).find(|list| list.stream == stream) {
+            if let Some(list) = archives(model).find(|list| list.stream == stream) {
+                list.take(rows.map(newest_first));
+            }
+        }
+        Inbound::Sessions { stream, rows } => {
+            let waits = |layer: &&mut Layer| matches!(layer, Layer::Sessions(list) if list.stream == stream);
+            if let Some(Layer::Sessions(list)) = model.layers.iter_mut().find(waits) {
                 list.take(rows);
             }
         }
-        Inbound::Checked { archive, good } => lists(model).for_each(|list| list.checked(&archive, good)),
+        Inbound::Pass { stream, pass } => {
+            let waits = |layer: &&mut Layer| matches!(layer, Layer::Peek(peek) if peek.stream == stream);
+            if let Some(Layer::Peek(peek)) = model.layers.iter_mut().find(waits) {
+                peek.take(pass);
+            }
+        }
+        Inbound::Checked { archive, good } => {
+            for row in archives(model).filter_map(|list| list.find_mut(&archive)) {
+                row.verified = good;
+            }
+        }
         Inbound::Tree { stream, tree } => {
             let waits = |layer: &&mut Layer| matches!(layer, Layer::Tree(browse) if browse.stream == stream);
             if let Some(Layer::Tree(browse)) = model.layers.iter_mut().find(waits) {
@@ -286,7 +310,7 @@ fn hear(model: &mut Model, inbound: Inbound) {
 }
 
 /// The lists of archives that are open.
-fn lists(model: &mut Model) -> impl Iterator<Item = &mut Archives> {
+fn archives(model: &mut Model) -> impl Iterator<Item = &mut Archives> {
     model.layers.iter_mut().filter_map(|layer| match layer {
         Layer::Archives(list) => Some(list.as_mut()),
         _ => None,
@@ -336,6 +360,9 @@ fn done(model: &mut Model, id: JobId, outcome: &Outcome) {
     match verdict(outcome) {
         Ok(text) => {
             model.tell(Notice::info(text));
+            if let Work::Command(command) = &job.work {
+                sessions::revoked(model, command);
+            }
             close_owner(model, id);
         }
         Err(why) => {

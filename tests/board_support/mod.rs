@@ -1,6 +1,7 @@
 //! Snapshots to look at, and a board to press keys on, without a terminal.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod door;
 pub mod shelf;
 
 use std::sync::Arc;
@@ -207,4 +208,12 @@ fn line_of(cells: &[Cell]) -> String {
         at += cell.symbol().width().max(1);
     }
     line.trim_end().to_owned()
+}
+
+/// No cell of the screen holds anything that a terminal would obey, or nobody could see.
+#[track_caller]
+pub fn harmless(hands: &Hands) {
+    let screen = hands.screen();
+    let bad = |c: char| c != '\n' && (c.is_control() || labtop::domain::harmless::is_hidden(c));
+    assert!(!screen.chars().any(bad), "{screen:?}");
 }

@@ -4,15 +4,19 @@ use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span, Text};
 
+use crate::domain::command::SessionRow;
 use crate::domain::snapshot::RoomView;
 use crate::tui::ask::{Ask, Choice, Fate, Focus, Pin, Verb};
 use crate::tui::field::Field;
 use crate::tui::human::count;
+use crate::tui::layer::Layer;
 use crate::tui::model::Model;
 use crate::tui::text::{clean, fit, wrap};
 use crate::tui::theme::Look;
 
 use super::bits::cut;
+use super::listing::{MOMENT, moment};
+use super::sessions::whose;
 use super::{framed, middle};
 
 const WIDTH: u16 = 64;
@@ -50,6 +54,9 @@ fn title(ask: &Ask) -> String {
     if let Some(archive) = &ask.archive {
         return format!("{verb} {}?", archive.seat);
     }
+    if let Some(session) = &ask.session {
+        return format!("{verb} a session of {}/{}?", session.room, session.student);
+    }
     match (&ask.pins[..], &ask.room) {
         ([], Some(room)) => format!("{verb} room {room}?"),
         ([one], _) => format!("{verb} {}?", one.seat),
@@ -75,12 +82,32 @@ fn body(model: &Model, ask: &Ask, width: usize) -> Vec<Line<'static>> {
     if let Some(archive) = &ask.archive {
         lines.push(Line::styled(format!("from archive {}", archive.id), look.dim()));
     }
+    lines.extend(ask.session.iter().flat_map(|session| session_lines(model, session)));
     let many = ask.pins.len() > 1;
     let dead = |pin: &&Pin| pin.fate(model.snapshot.as_deref()) != Fate::Same;
     let named = ask.pins.iter().filter(|pin| many || dead(pin));
     lines.extend(named.take(NAMED).map(|pin| pin_line(model, pin, width)));
     if ask.pins.len() > NAMED {
         lines.push(Line::styled(format!("and {} more", ask.pins.len() - NAMED), look.dim()));
+    }
+    lines
+}
+
+/// The session that a question is about, and that it is over when it has ended meanwhile.
+fn session_lines(model: &Model, session: &SessionRow) -> Vec<Line<'static>> {
+    let look = model.look;
+    let listed = |layer: &Layer| match layer {
+        Layer::Sessions(list) => list.find(&session.id).is_some(),
+        _ => false,
+    };
+    let since = moment(&session.began, MOMENT, look.ascii);
+    let (whose, address) = (whose(session, look.ascii), clean(&session.address, look.ascii));
+    let mut lines = vec![Line::styled(
+        format!("{whose}, from {address}, since {since} UTC"),
+        look.strong(),
+    )];
+    if !model.layers.iter().any(listed) {
+        lines.push(Line::styled("It is over by now.", look.bad()));
     }
     lines
 }
@@ -164,6 +191,7 @@ fn buttons(look: Look, ask: &Ask) -> Line<'static> {
             Choice::Seats => format!("{} {}", ask.verb.word(), whom(ask)),
             Choice::Files if ask.verb == Verb::Export => "Export its work".to_owned(),
             Choice::Files => "Restore its files".to_owned(),
+            Choice::Session => "Revoke this session".to_owned(),
             Choice::Room(room) if ask.verb == Verb::Close => format!("Archive and close {room:.20}"),
             Choice::Room(room) => format!("Whole room {room:.20}"),
         };

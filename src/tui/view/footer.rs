@@ -12,8 +12,8 @@ use crate::tui::keys::{Binding, Intent, KEYS, Scope, name};
 use crate::tui::layer::Layer;
 use crate::tui::model::Model;
 use crate::tui::rights;
-use crate::tui::shelf;
 use crate::tui::text::clean;
+use crate::tui::{sessions, shelf};
 
 use super::bits::join;
 
@@ -45,6 +45,7 @@ fn applies_now(model: &Model, binding: &Binding) -> bool {
             _ => true,
         },
         Some(Layer::Archives(_) | Layer::Tree(_)) => shelf::applies(model, binding.intent),
+        Some(Layer::Sessions(list)) => sessions::applies(list, binding.intent),
         Some(Layer::Form(form)) => binding.intent != Intent::Right || form.focus == Focus::Template,
         Some(_) => true,
     }
@@ -56,6 +57,7 @@ fn hint(model: &Model, binding: &Binding) -> Vec<Span<'static>> {
         // What was confirmed goes on; there is nothing to cancel any more.
         Some(Layer::Ask(ask)) if ask.sent => "close",
         Some(Layer::Archives(list)) if binding.intent == Intent::Everything && list.all => "room",
+        Some(Layer::Sessions(list)) if binding.intent == Intent::Everything && list.all => "room",
         _ => binding.short,
     };
     let refused = rights::refusal(model, binding.scope, binding.intent).is_some();
@@ -68,13 +70,15 @@ fn hint(model: &Model, binding: &Binding) -> Vec<Span<'static>> {
 
 /// Puts the terminal's cursor behind the filter: at the right end of the header's third line, or of a list's lower edge.
 pub fn filter_cursor(model: &Model, frame: &mut Frame, header: Rect, list: Rect) {
-    let below = model.layers.iter().rev().nth(1);
-    if let Some(Layer::Archives(archives)) = below {
+    let filter = match model.layers.iter().rev().nth(1) {
+        Some(Layer::Archives(archives)) => Some(&archives.filter),
+        Some(Layer::Sessions(sessions)) => Some(&sessions.filter),
+        _ => None,
+    };
+    if let Some(filter) = filter {
         // There it stands in the lower edge of the list, before a space.
         let edge = super::edge(list);
-        let x = edge
-            .right()
-            .saturating_sub(2 + behind(&archives.filter, model.look.ascii));
+        let x = edge.right().saturating_sub(2 + behind(filter, model.look.ascii));
         return put(frame, edge, Position::new(x, edge.y));
     }
     let x = header

@@ -65,6 +65,10 @@ fn first(model: &Model, width: u16) -> Line<'static> {
     let mut room = vec![Span::styled("labtop", look.accent()), Span::raw("  ")];
     room.extend(room_shown(model));
     let mut status = Vec::new();
+    if model.incidents > 0 {
+        let text = format!("{} (n)  ", count(model.incidents, "incident"));
+        status.push(Span::styled(text, look.bad()));
+    }
     if model.missed > 0 {
         status.push(Span::styled(
             format!("{} missed  ", count_of(model.missed, "notice")),

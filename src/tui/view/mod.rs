@@ -6,8 +6,11 @@ mod dialog;
 mod footer;
 mod form;
 mod header;
+mod listing;
 mod log;
 mod page;
+mod peek;
+mod sessions;
 mod strip;
 mod table;
 mod tree;
@@ -82,11 +85,11 @@ pub fn first_row(top: usize, at: usize, height: usize, count: usize) -> usize {
         .min(count.saturating_sub(height).max(lowest))
 }
 
-/// Archives that the terminal has room for.
+/// Rows of a list over the board that the terminal has room for.
 #[must_use]
-pub fn archives_height(model: &Model) -> usize {
+pub fn list_height(model: &Model) -> usize {
     let area = Rect::new(0, 0, model.size.0, model.size.1);
-    usize::from(archives::rows(above_strip(&parts(model, area)).height))
+    usize::from(listing::rows(above_strip(&parts(model, area)).height))
 }
 
 /// Things of a directory that the terminal has room for.
@@ -164,6 +167,8 @@ fn draw_layer(model: &Model, layer: &Layer, typing: bool, frame: &mut Frame, par
         Layer::Ask(ask) => dialog::draw(model, ask, frame, above_footer),
         Layer::Form(form) => form::draw(model.look, form, frame, above_footer),
         Layer::Archives(list) => archives::draw(model, list, typing, frame, above_strip(parts)),
+        Layer::Sessions(list) => sessions::draw(model, list, typing, frame, above_strip(parts)),
+        Layer::Peek(peek) => peek::draw(model.look, peek, frame, above_footer),
         Layer::Tree(browse) => tree::draw(model.look, browse, frame, above_strip(parts)),
         Layer::Log(log) => log::draw(model.look, log, frame, above_footer),
         Layer::Page(topic, top) => page::draw(model, *topic, *top, frame, above_footer),

@@ -6,8 +6,8 @@ use ratatui::text::{Line, Span, Text};
 
 use crate::tui::keys::{KEYS, Scope, name};
 use crate::tui::layer::Topic;
-use crate::tui::model::Model;
-use crate::tui::text::{clean, wrap};
+use crate::tui::model::{Model, Told};
+use crate::tui::text::{clean, pad, wrap};
 
 use super::strip::level;
 use super::{framed, middle};
@@ -16,6 +16,8 @@ use super::{framed, middle};
 const WIDTH: u16 = 84;
 /// Cells of the column of keys.
 const KEYS_WIDTH: usize = 21;
+/// Cells of a time of day.
+const CLOCK: usize = 8;
 /// Lines that one notice may take.
 const NOTICE_ROWS: usize = 6;
 
@@ -71,12 +73,16 @@ fn help(model: &Model) -> Vec<Line<'static>> {
 fn news(model: &Model, width: usize) -> Vec<Line<'static>> {
     let look = model.look;
     let mut lines = Vec::new();
-    for notice in model.notices.iter().rev() {
+    for Told { notice, clock } in model.notices.iter().rev() {
         let text = clean(&notice.text, look.ascii);
-        let mut mark = level(look, notice.level);
-        for line in wrap(&text, width.saturating_sub(mark.width()), NOTICE_ROWS, look.ascii) {
-            let blank = Span::raw(" ".repeat(mark.width()));
-            lines.push(Line::from(vec![std::mem::replace(&mut mark, blank), Span::raw(line)]));
+        let clock = pad(&clean(clock, look.ascii), CLOCK, look.ascii);
+        let mut marks = vec![Span::styled(clock + " ", look.dim()), level(look, notice.level)];
+        let indent = marks.iter().map(Span::width).sum();
+        for line in wrap(&text, width.saturating_sub(indent), NOTICE_ROWS, look.ascii) {
+            let blank = vec![Span::raw(" ".repeat(indent))];
+            let mut spans = std::mem::replace(&mut marks, blank);
+            spans.push(Span::raw(line));
+            lines.push(Line::from(spans));
         }
     }
     if lines.is_empty() {

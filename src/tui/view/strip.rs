@@ -10,7 +10,7 @@ use crate::domain::pace;
 use crate::domain::snapshot::{Phase, RoomPhase, RoomView};
 use crate::tui::human::{bytes_of, size};
 use crate::tui::job::{Job, State, Work, target};
-use crate::tui::model::Model;
+use crate::tui::model::{Model, Told};
 use crate::tui::port::Task;
 use crate::tui::text::clean;
 use crate::tui::theme::Look;
@@ -203,7 +203,7 @@ pub fn draw_news(model: &Model, frame: &mut Frame, area: Rect) {
         .notices
         .iter()
         .skip(skip)
-        .map(|notice| {
+        .map(|Told { notice, .. }| {
             let spans = vec![
                 level(model.look, notice.level),
                 Span::raw(clean(&notice.text, model.look.ascii)),
@@ -217,10 +217,10 @@ pub fn draw_news(model: &Model, frame: &mut Frame, area: Rect) {
 /// How much a notice matters, as a word.
 pub fn level(look: Look, level: Level) -> Span<'static> {
     let word = match level {
-        Level::Info => "info   ",
-        Level::Warning => "warning ",
+        Level::Info => "info",
+        Level::Warning => "warning",
         Level::Incident => "incident",
-        Level::Error => "error  ",
+        Level::Error => "error",
     };
-    Span::styled(format!("{word:8}"), look.level(level))
+    Span::styled(format!("{word:9}"), look.level(level))
 }

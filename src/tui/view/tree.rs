@@ -6,9 +6,9 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 
 use crate::pack::entry::{Kind, shown};
-use crate::tui::archives::Asked;
 use crate::tui::browse::Browse;
 use crate::tui::human::{count, size};
+use crate::tui::listing::Asked;
 use crate::tui::text::{clean, fit, wrap};
 use crate::tui::theme::Look;
 
