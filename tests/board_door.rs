@@ -141,6 +141,15 @@ fn the_list_is_kept_new_without_a_flicker_and_says_when_it_is_not() {
         screen.contains("not the newest: the agent went away") && screen.contains("192.0.2.17"),
         "{screen}"
     );
+    hands.keys("/s0");
+    hands.press(KeyCode::Enter);
+    let orders = pass_seconds(&mut hands, 5);
+    let [Outbound::ListSessions { stream, .. }] = orders[..] else {
+        panic!("a failure is no reason to give up: {orders:?}")
+    };
+    let why = Err("what listens there does not answer".repeat(9));
+    hands.hear(Inbound::Sessions { stream, rows: why });
+    assert!(hands.screen().contains("…  filter /s0 ─"), "{}", hands.screen());
     hands.hear(Inbound::Lost("closed".to_owned()));
     assert!(hands.screen().contains("the agent does not answer"));
     assert_eq!(pass_seconds(&mut hands, 20), [], "nobody is there to be asked");
@@ -297,6 +306,20 @@ fn nothing_of_a_session_reaches_the_terminal_raw() {
     let given = Ok(pass(hostile));
     hands.hear(Inbound::Pass { stream, pass: given });
     harmless(&hands);
+}
+
+#[test]
+fn a_very_small_screen_holds_the_cursor_in_sight() {
+    let mut hands = visitors(40, 8);
+    for _ in 0..5 {
+        assert!(hands.screen().contains("▸ "), "{}", hands.screen());
+        hands.keys("j");
+    }
+    let mut hands = Hands::seeing(twelve(), 20, 6);
+    let stream = ask_for_a_look(&mut hands);
+    let given = Ok(pass("/login"));
+    hands.hear(Inbound::Pass { stream, pass: given });
+    assert!(hands.screen().contains("7KQ2"), "{}", hands.screen());
 }
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (140, 40)];

@@ -90,20 +90,13 @@ pub fn draw<R: Listed>(
     }
 }
 
-/// How many there are, how it stands with the answer, and the filter, in the lower edge of the frame.
+/// What is wrong with the answer, how many there are, and the filter, in the lower edge of the frame. What is wrong gives
+/// way: the filter is typed at its end.
 fn draw_edge<R: Listed>(model: &Model, list: &Listing<R>, one: &str, typing: bool, frame: &mut Frame, area: Rect) {
     let look = model.look;
     let mut parts = Vec::new();
-    if matches!(model.link, Link::Lost(_)) {
-        parts.push(vec![Span::styled("the agent does not answer", look.bad())]);
-    }
-    match &list.asked {
-        Asked::Here => parts.push(vec![Span::styled(count(list.len(), one), look.strong())]),
-        Asked::Failed(why) if list.has_any() => {
-            let text = format!("not the newest: {}", clean(why, look.ascii));
-            parts.push(vec![Span::styled(text, look.bad())]);
-        }
-        Asked::Waiting | Asked::Failed(_) => {}
+    if list.asked == Asked::Here {
+        parts.push(vec![Span::styled(count(list.len(), one), look.strong())]);
     }
     if list.has_any() && (list.asked == Asked::Waiting || list.is_slow()) {
         parts.push(vec![Span::styled("asking the agent", look.dim())]);
@@ -115,15 +108,29 @@ fn draw_edge<R: Listed>(model: &Model, list: &Listing<R>, one: &str, typing: boo
             Span::styled(text, look.accent()),
         ]);
     }
+    let edge = super::edge(area);
+    if let Some(text) = trouble(model, list) {
+        let used: usize = parts.iter().flatten().map(|span| span.width() + 2).sum();
+        let text = fit(&text, usize::from(edge.width).saturating_sub(used + 2), look.ascii);
+        parts.insert(0, vec![Span::styled(text, look.bad())]);
+    }
     let mut spans = join(parts, &Span::raw("  "));
     if spans.is_empty() {
         return;
     }
     spans.insert(0, Span::raw(" "));
     spans.push(Span::raw(" "));
-    let edge = super::edge(area);
     let line = Line::from(cut(spans, usize::from(edge.width), look)).right_aligned();
     frame.render_widget(line, edge.intersection(frame.area()));
+}
+
+/// Why the rows that are shown may not be the newest.
+fn trouble<R: Listed>(model: &Model, list: &Listing<R>) -> Option<String> {
+    match (&model.link, &list.asked) {
+        (Link::Lost(_), _) => Some("the agent does not answer".to_owned()),
+        (_, Asked::Failed(why)) if list.has_any() => Some(format!("not the newest: {}", clean(why, model.look.ascii))),
+        _ => None,
+    }
 }
 
 fn draw_empty<R: Listed>(look: Look, list: &Listing<R>, words: &Words, frame: &mut Frame, inner: Rect) {
