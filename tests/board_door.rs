@@ -239,11 +239,20 @@ fn incidents_are_counted_until_they_are_read() {
 fn what_happened_between_two_rooms_counts_once_and_again_when_it_happens_again() {
     let mut hands = Hands::seeing(two_rooms(), 80, 24);
     let text = "demo/s02 tried to get into the seat exam-1/s01, from 192.0.2.18";
-    for room in ["demo", "exam-1", "demo", "exam-1"] {
-        let notice = Notice::incident(text).about(&room.parse().unwrap());
-        hands.hear(Inbound::Notice(notice));
-    }
+    let tell = |hands: &mut Hands| {
+        for (room, time) in [("demo", "14:01:07"), ("exam-1", "14:01:07"), ("demo", "14:02:30")] {
+            let notice = Notice::incident(text).about(&room.parse().unwrap()).at(time.to_owned());
+            hands.hear(Inbound::Notice(notice));
+        }
+    };
+    tell(&mut hands);
     assert_eq!(hands.model.incidents, 2);
+    hands.keys("n");
+    assert!(hands.screen().contains("14:02:30 incident"), "{}", hands.screen());
+    hands.press(KeyCode::Esc);
+    // The agent tells a board that comes back of what there was.
+    tell(&mut hands);
+    assert_eq!((hands.model.incidents, hands.model.notices.len()), (0, 2));
 }
 
 #[test]
@@ -277,16 +286,7 @@ fn a_viewer_is_told_why_and_nothing_is_asked() {
     hands.hear(Inbound::Rights(Rights::of(Role::Viewer)));
     assert_eq!(hands.keys("R"), []);
     assert_eq!(hands.model.layers.len(), 1);
-    assert!(
-        hands
-            .model
-            .notices
-            .back()
-            .unwrap()
-            .notice
-            .text
-            .contains("it takes a proctor")
-    );
+    assert!(hands.model.notices.back().unwrap().text.contains("it takes a proctor"));
 }
 
 #[test]

@@ -122,6 +122,12 @@ fn incidents_are_counted_until_somebody_reads_them() {
     board.shows_line(&["incident", "r/binh: locked out for 10 min"]);
     board.press("q");
     first_line(&board, "they were looked at", |line| !line.contains("incident"));
+    let mut late = Terminal::start(&lab.command(&[]));
+    first_line(&late, "who comes later is told, too", |line| {
+        line.contains("3 incidents (n)")
+    });
+    late.press("q");
+    assert_eq!(late.exit_code(), 0, "{}", late.screen());
     let trail = lab.run(&["audit", "--room", "r", "--json"]).expect(0).json();
     let lockouts: Vec<_> = trail
         .as_array()

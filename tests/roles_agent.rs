@@ -3,6 +3,7 @@
 mod lab;
 mod people;
 mod pty;
+mod students;
 
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use lab::until;
 use people::{House, Somebody};
 use pty::Terminal;
 use serde_json::Value;
+use students::{Browser, Gateway, free_port};
 
 #[test]
 fn a_proctor_without_docker_runs_a_room_and_is_refused_what_admins_do() {
@@ -148,6 +150,43 @@ fn rooms_are_kept_from_those_whom_they_are_not_for() {
     assert!(!house.expect(&proctor, "audit", 0).contains("exam-1"));
     assert!(house.expect(&invigilator, "audit", 0).contains("exam-1"));
     assert_eq!(house.owner("room close class").0, 0);
+}
+
+#[test]
+fn incidents_of_before_are_told_to_those_alone_who_see_the_room() {
+    let (proctor, invigilator, port) = (Somebody::new(), Somebody::new(), free_port());
+    let house = House::new(&format!(
+        "[gateway]\nlisten = \"127.0.0.1:{port}\"\n[roles]\nproctor = [\"{}\"]\n\
+         [rooms.\"exam-*\"]\nproctor = [\"@{}\"]\nviewer = []\n",
+        proctor.name, invigilator.group
+    ));
+    for room in ["class", "exam-1"] {
+        assert_eq!(house.owner(&format!("room open {room} --students an-{room}")).0, 0);
+    }
+    let gateway = Gateway::started(house.of_owner("gateway"), port);
+    for room in ["class", "exam-1"] {
+        let cards: Value = serde_json::from_str(&house.owner(&format!("roster cards {room} --json")).1).unwrap();
+        let code = cards[0]["code"].as_str().unwrap();
+        for _ in 0..2 {
+            let signed = Browser::new(gateway.port).sign_in(&format!("an-{room}"), code);
+            assert_eq!(signed.status, 303, "{signed:?}");
+        }
+    }
+    for (who, theirs, others) in [
+        (&proctor, "class/an-class: signed in again", "exam-1"),
+        (&invigilator, "exam-1/an-exam-1: signed in again", "class"),
+    ] {
+        let mut board = Terminal::start(&house.of(who, ""));
+        board.shows("1 incident (n)");
+        board.press("n");
+        board.shows(theirs);
+        assert!(!board.screen().contains(others), "{}", board.screen());
+        board.press("qq");
+        assert_eq!(board.exit_code(), 0, "{}", board.screen());
+    }
+    for room in ["class", "exam-1"] {
+        assert_eq!(house.owner(&format!("room close {room}")).0, 0);
+    }
 }
 
 #[test]

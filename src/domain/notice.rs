@@ -29,6 +29,9 @@ pub struct Notice {
     /// The room that it is about, when it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomName>,
+    /// The host's time of day when it was told, `HH:MM:SS`; empty when that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub time: String,
 }
 
 impl Notice {
@@ -37,6 +40,7 @@ impl Notice {
             level,
             text,
             room: None,
+            time: String::new(),
         }
     }
 
@@ -67,6 +71,18 @@ impl Notice {
             room: Some(room.clone()),
             ..self
         }
+    }
+
+    /// The same, told at that time of day.
+    #[must_use]
+    pub fn at(self, time: String) -> Self {
+        Self { time, ..self }
+    }
+
+    /// Whether it tells of the same as `other`: an incident between two rooms is told of in each.
+    #[must_use]
+    pub fn is_same_event(&self, other: &Self) -> bool {
+        (self.level, &self.text, &self.time) == (other.level, &other.text, &other.time)
     }
 
     /// Whether somebody with these rights is told.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::clock;
+use super::news::News;
 use crate::domain::command::{Answer, Command, Excerpt, Outcome, ProgressReport, Query};
 use crate::domain::door::{DoorState, DoorWish, Knock, KnockAnswer};
 use crate::domain::fault::{Denial, Fault, FaultCode};
@@ -134,7 +135,7 @@ const REPORTS_WAITING: usize = 64;
 pub struct Handle {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
-    pub(super) notices: broadcast::Sender<Notice>,
+    pub(super) news: News,
     pub(super) attached: Arc<watch::Sender<usize>>,
     pub(super) counts: Counts,
     pub(super) doors: Arc<watch::Sender<Arc<DoorState>>>,
@@ -161,7 +162,7 @@ impl Handle {
         Self {
             requests,
             snapshots,
-            notices,
+            news: News::new(notices),
             attached: Arc::new(watch::Sender::new(0)),
             counts: Counts::default(),
             doors: Arc::default(),
@@ -202,7 +203,13 @@ impl Handle {
     /// News from now on; a slow reader is told how many it missed.
     #[must_use]
     pub fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.notices.subscribe()
+        self.news.subscribe()
+    }
+
+    /// Incidents of late, oldest first, for whoever begins to look.
+    #[must_use]
+    pub fn incidents(&self) -> Vec<Notice> {
+        self.news.incidents()
     }
 
     /// Marks somebody as attached until the mark is dropped. A detached agent ends only when nobody is.

@@ -12,6 +12,7 @@ pub mod handle;
 mod isolation;
 mod leases;
 mod meter;
+mod news;
 mod perform;
 mod probe;
 mod queries;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::{self, Clock};
 use super::handle::{CommandEvent, Handle, Request};
+use super::news::News;
 use super::tasks::Tasks;
 use super::world::World;
 use super::{door, leases, meter, queries, routes, watch as engine_watch};
@@ -17,7 +18,6 @@ use crate::domain::control::{Control, Input};
 use crate::domain::door::{DoorState, KnockAnswer};
 use crate::domain::effect::{Effect, Fact, TicketId};
 use crate::domain::ids::{InstanceId, SeatId};
-use crate::domain::notice::Notice;
 use crate::domain::snapshot::Snapshot;
 
 /// Facts that may wait for the loop; whoever tells more waits, and the loop itself never tells.
@@ -72,9 +72,9 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
     let (live, live_out) = watch::channel(Vec::new());
     // From the beginning, so that no lease of an earlier life is taken for one that nobody wants.
     let (leased, leased_out) = watch::channel(Arc::new(leases_of(&control, &instance)));
-    let mut handle = Handle::new(requests.clone(), snapshots_out, notices.clone());
+    let mut handle = Handle::new(requests.clone(), snapshots_out, notices);
     handle.counts = world.counts.clone();
-    let doors = Arc::clone(&handle.doors);
+    let (doors, news) = (Arc::clone(&handle.doors), handle.news.clone());
     tokio::spawn(engine_watch::watch(world.docker.clone(), facts.clone()));
     tokio::spawn(meter::measure(world.clone(), live_out, facts.clone()));
     tokio::spawn(leases::mirror(
@@ -92,7 +92,7 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
         clock,
         tasks: Tasks::new(world.clone(), facts),
         world,
-        notices,
+        news,
         snapshots,
         idle,
         drained,
@@ -137,7 +137,7 @@ pub(super) struct Run {
     instance: InstanceId,
     clock: Clock,
     tasks: Tasks,
-    notices: broadcast::Sender<Notice>,
+    news: News,
     snapshots: watch::Sender<Arc<Snapshot>>,
     idle: watch::Sender<bool>,
     drained: watch::Sender<bool>,
@@ -261,7 +261,7 @@ impl Run {
             Effect::Cancel(op) => self.tasks.cancel(op),
             Effect::Tell(notice) => {
                 tracing::info!(level = ?notice.level, "{}", notice.text);
-                let _ = self.notices.send(notice);
+                self.news.tell(notice.at(clock::time_of_day()));
             }
             Effect::Progress(ticket, report) => {
                 if let Some(waiting) = self.waiting.get(&ticket) {

@@ -35,15 +35,6 @@ pub enum Link {
     Lost(String),
 }
 
-/// A notice that came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// What it says.
-    pub notice: Notice,
-    /// The host's time of day when it came, as the header shows it; empty before the first snapshot.
-    pub clock: String,
-}
-
 /// The board's state.
 #[derive(Debug)]
 pub struct Model {
@@ -60,7 +51,7 @@ pub struct Model {
     /// Notices that never arrived here.
     pub missed: u64,
     /// The latest notices, oldest first.
-    pub notices: VecDeque<Told>,
+    pub notices: VecDeque<Notice>,
     /// Incidents among them that came since somebody looked at them.
     pub incidents: usize,
     /// The room shown; none means all.
@@ -180,23 +171,24 @@ impl Model {
     }
 
     /// Keeps a notice. Incidents are kept longest: a class that signs in must not push them out.
-    pub fn tell(&mut self, notice: Notice) {
-        if notice.level == Level::Incident {
-            // What happened between two rooms is told of in each.
-            let same = |last: &Told| last.notice.text == notice.text && last.notice.room != notice.room;
-            if self.notices.back().is_some_and(same) {
+    pub fn tell(&mut self, mut notice: Notice) {
+        if notice.time.is_empty() {
+            let clock = self.snapshot.as_deref().map(|snapshot| snapshot.clock.clone());
+            notice.time = clock.unwrap_or_default();
+        }
+        let is_incident = |notice: &Notice| notice.level == Level::Incident;
+        if is_incident(&notice) {
+            // Told of in each room that it is about, and again to a board that comes back.
+            if self.notices.iter().any(|kept| kept.is_same_event(&notice)) {
                 return;
             }
             self.incidents = (self.incidents + usize::from(!self.reads_news())).min(NOTICES_KEPT);
         }
         if self.notices.len() == NOTICES_KEPT {
-            let is_incident = |told: &Told| told.notice.level == Level::Incident;
-            let oldest = self.notices.iter().position(|told| !is_incident(told));
+            let oldest = self.notices.iter().position(|notice| !is_incident(notice));
             self.notices.remove(oldest.unwrap_or(0));
         }
-        let clock = self.snapshot.as_deref().map(|snapshot| snapshot.clock.clone());
-        let clock = clock.unwrap_or_default();
-        self.notices.push_back(Told { notice, clock });
+        self.notices.push_back(notice);
     }
 
     /// Whether the newest notices are being read.

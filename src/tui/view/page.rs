@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span, Text};
 
 use crate::tui::keys::{KEYS, Scope, name};
 use crate::tui::layer::Topic;
-use crate::tui::model::{Model, Told};
+use crate::tui::model::Model;
 use crate::tui::text::{clean, pad, wrap};
 
 use super::strip::level;
@@ -17,7 +17,7 @@ const WIDTH: u16 = 84;
 /// Cells of the column of keys.
 const KEYS_WIDTH: usize = 21;
 /// Cells of a time of day.
-const CLOCK: usize = 8;
+const TIME: usize = 8;
 /// Lines that one notice may take.
 const NOTICE_ROWS: usize = 6;
 
@@ -73,10 +73,10 @@ fn help(model: &Model) -> Vec<Line<'static>> {
 fn news(model: &Model, width: usize) -> Vec<Line<'static>> {
     let look = model.look;
     let mut lines = Vec::new();
-    for Told { notice, clock } in model.notices.iter().rev() {
+    for notice in model.notices.iter().rev() {
         let text = clean(&notice.text, look.ascii);
-        let clock = pad(&clean(clock, look.ascii), CLOCK, look.ascii);
-        let mut marks = vec![Span::styled(clock + " ", look.dim()), level(look, notice.level)];
+        let time = pad(&clean(&notice.time, look.ascii), TIME, look.ascii);
+        let mut marks = vec![Span::styled(time + " ", look.dim()), level(look, notice.level)];
         let indent = marks.iter().map(Span::width).sum();
         for line in wrap(&text, width.saturating_sub(indent), NOTICE_ROWS, look.ascii) {
             let blank = vec![Span::raw(" ".repeat(indent))];

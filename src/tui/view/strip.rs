@@ -10,7 +10,7 @@ use crate::domain::pace;
 use crate::domain::snapshot::{Phase, RoomPhase, RoomView};
 use crate::tui::human::{bytes_of, size};
 use crate::tui::job::{Job, State, Work, target};
-use crate::tui::model::{Model, Told};
+use crate::tui::model::Model;
 use crate::tui::port::Task;
 use crate::tui::text::clean;
 use crate::tui::theme::Look;
@@ -203,7 +203,7 @@ pub fn draw_news(model: &Model, frame: &mut Frame, area: Rect) {
         .notices
         .iter()
         .skip(skip)
-        .map(|Told { notice, .. }| {
+        .map(|notice| {
             let spans = vec![
                 level(model.look, notice.level),
                 Span::raw(clean(&notice.text, model.look.ascii)),

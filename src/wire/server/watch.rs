@@ -17,6 +17,9 @@ pub async fn watch<S: AsyncRead + AsyncWrite>(connection: Connection<S>, actor: 
     let mut notices = host.handle.notices();
     let mut snapshots = host.handle.snapshots();
     snapshots.mark_changed();
+    // What happened before somebody looks: told once, after the first snapshot.
+    let mut early = host.handle.incidents();
+    early.retain(|notice| notice.seen_by(&actor.rights));
     loop {
         tokio::select! {
             () = host.shutdown.cancelled() => return Ok(()),
@@ -28,6 +31,13 @@ pub async fn watch<S: AsyncRead + AsyncWrite>(connection: Connection<S>, actor: 
                 // The lock on the newest value is let go before anything is written.
                 let snapshot = snapshots.borrow_and_update().clone();
                 writer.message(&Event::Snapshot(snapshot.seen_by(&actor.rights))).await?;
+                let is_there = |notice: &Notice| {
+                    let mut rooms = snapshot.rooms.iter();
+                    notice.room.as_ref().is_none_or(|name| rooms.any(|room| room.name == *name))
+                };
+                for notice in std::mem::take(&mut early).into_iter().filter(is_there) {
+                    writer.message(&Event::Notice(notice)).await?;
+                }
             }
             news = notices.recv() => match news {
                 // What is about a room that the person does not see.
