@@ -195,7 +195,10 @@ mod tests {
         assert_eq!(wrap("one two three four", 9, 2, false), ["one two", "three fo…"]);
         assert_eq!(wrap("abcdefgh", 3, 9, false), ["abc", "def", "gh"]);
         assert_eq!(skip_cells("abc", 2), "c");
-        assert_eq!(wrap("\u{1f56f}\u{fe0f}0ab", 2, 9, false), ["\u{1f56f}\u{fe0f}", "0a", "b"]);
+        assert_eq!(
+            wrap("\u{1f56f}\u{fe0f}0ab", 2, 9, false),
+            ["\u{1f56f}\u{fe0f}", "0a", "b"]
+        );
     }
 
     proptest! {
