@@ -95,10 +95,13 @@ fn gateway(config: Option<&Path>) -> Result<ExitCode, Problem> {
     let state = given.map_or_else(|| paths.state.join("gateway"), PathBuf::from);
     let _log = log::of_gateway(&state)?;
     let (gateway, routing) = (loaded.settings.gateway, loaded.settings.routing);
+    let warn_minutes = loaded.settings.leases.warn_minutes.iter().copied().max();
+    let warn_minutes = u64::from(warn_minutes.unwrap_or_default());
     let place = gateway::Place {
         listen: gateway.listen,
         public_url: gateway.public_url,
         routing,
+        warn_seconds: warn_minutes.max(1) * 60,
         state,
         agents: paths.candidates,
     };

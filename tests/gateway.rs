@@ -395,3 +395,45 @@ fn without_its_agent_the_door_serves_what_it_knows_and_then_closes() {
     lab.run(&["room", "extend", "r", "--minutes", "1"]).expect(0);
     until("the door is open again", || (an.get(&own).status == 200).then_some(()));
 }
+
+#[test]
+fn of_two_sign_ins_at_once_exactly_one_session_is_left() {
+    // `LABTOP_SIGN_IN_PAIRS` for more.
+    let pairs = std::env::var("LABTOP_SIGN_IN_PAIRS").map_or(100, |text| text.parse::<usize>().unwrap());
+    let port = free_port();
+    let lab = lab_at(port, "");
+    lab.run(&["room", "open", "final", "--students", "an", "--minutes", "3"])
+        .expect(0);
+    let code = codes(&lab, "final").remove("an").unwrap();
+    let gateway = Gateway::of(&lab, port);
+    for pair in 0..pairs {
+        let browsers = std::thread::scope(|scope| {
+            let both = [(); 2].map(|()| {
+                scope.spawn(|| {
+                    let mut browser = Browser::new(gateway.port);
+                    let signed = browser.sign_in("an", &code);
+                    assert_eq!(signed.status, 303, "{signed:?}");
+                    browser
+                })
+            });
+            both.map(|one| one.join().unwrap())
+        });
+        let open = || {
+            browsers
+                .iter()
+                .filter(|browser| browser.get("/seat").status == 200)
+                .count()
+        };
+        // The news of the end of the other takes a moment.
+        until(&format!("one of pair {pair} is left"), || (open() == 1).then_some(()));
+        let sessions = lab.run(&["sessions", "ls", "--json"]).expect(0).json();
+        assert_eq!(sessions.as_array().unwrap().len(), 1, "{sessions}");
+    }
+    let mut last = Browser::new(gateway.port);
+    last.sign_in("an", &code);
+    let page = last.get("/seat").text;
+    assert!(
+        page.contains("Your time ends in") && page.contains("role=\"alert\""),
+        "{page}"
+    );
+}

@@ -145,7 +145,7 @@ pub(super) async fn sign_in(
         return again(StatusCode::SERVICE_UNAVAILABLE, AWAY, &form);
     };
     match answer {
-        KnockAnswer::In { session, took_over } => let_in(&gateway, *session, took_over, &form, &headers),
+        KnockAnswer::In { session, over } => let_in(&gateway, *session, &over, &form, &headers),
         answer => not_in(answer, &form),
     }
 }
@@ -185,21 +185,21 @@ fn knock(form: &Credentials, address: String) -> Option<Knock> {
 fn let_in(
     gateway: &Gateway,
     session: SessionRecord,
-    took_over: bool,
+    over: &[SessionId],
     form: &Credentials,
     headers: &HeaderMap,
 ) -> Response {
     let Some(cookie) = gateway.cookie(&session, headers) else {
         return again(StatusCode::INTERNAL_SERVER_ERROR, AWAY, form);
     };
-    gateway.memory.expect(session.clone());
+    gateway.memory.expect(session.clone(), over);
     let seat = gateway.memory.visit(&session.id).and_then(|visit| visit.seat);
     let route = seat.as_ref().map(|seat| gateway.address_of(seat));
     let back = route.and_then(|route| way_back(&form.next, &route));
-    let to = match (back, took_over) {
-        (_, true) => "/seat?took_over=1",
-        (Some(back), false) => back,
-        (None, false) => "/seat",
+    let to = match (back, over.is_empty()) {
+        (_, false) => "/seat?took_over=1",
+        (Some(back), true) => back,
+        (None, true) => "/seat",
     };
     ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
 }

@@ -121,22 +121,15 @@ impl Memory {
         self.known().state.ended.get(id).copied()
     }
 
-    /// Takes a session in that the agent has just begun: its browser may come back before the news does. It counts for
-    /// a moment only: one that ended before its news came is never told of.
-    pub(super) fn expect(&self, session: SessionRecord) {
+    /// Takes a session in that the agent has just begun, and those that it ended: its browser may come back before the
+    /// news does. It counts for a moment only: one that ended before its news came is never told of.
+    pub(super) fn expect(&self, session: SessionRecord, over: &[SessionId]) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let over = |other: &SessionRecord| {
-            let students = other.onlooker.is_none() && session.onlooker.is_none();
-            students && other.seat.student == session.seat.student && other.id != session.id
-        };
-        // One that it ended must not open anything in between.
-        let expected = known.expected.values().map(|(other, _)| other);
-        let all = known.state.sessions.values().chain(expected);
-        let over: Vec<SessionId> = all.filter(|one| over(one)).map(|one| one.id.clone()).collect();
+        // They must not open anything in between.
         for id in over {
-            known.state.sessions.remove(&id);
-            known.expected.remove(&id);
-            known.state.ended.insert(id, Ended::TakenOver);
+            known.state.sessions.remove(id);
+            known.expected.remove(id);
+            known.state.ended.insert(id.clone(), Ended::TakenOver);
         }
         known.expected.retain(|_, (_, since)| since.elapsed() < EXPECTED_FOR);
         let id = session.id.clone();
@@ -198,9 +191,9 @@ mod tests {
     fn a_session_counts_before_its_news_and_ends_with_the_next_one() {
         let memory = Memory::default();
         let (first, second) = (session('1'), session('2'));
-        memory.expect(first.clone());
+        memory.expect(first.clone(), &[]);
         assert!(memory.visit(&first.id).is_some());
-        memory.expect(second.clone());
+        memory.expect(second.clone(), std::slice::from_ref(&first.id));
         assert!(memory.visit(&first.id).is_none() && memory.visit(&second.id).is_some());
         assert_eq!(memory.ended(&first.id), Some(Ended::TakenOver));
         memory.forget(&second.id);
@@ -208,10 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn of_two_answers_that_cross_the_later_session_is_left() {
+        let memory = Memory::default();
+        let (first, second) = (session('1'), session('2'));
+        memory.expect(second.clone(), std::slice::from_ref(&first.id));
+        memory.learn(DoorDelta {
+            sessions: vec![second.clone()],
+            ..DoorDelta::default()
+        });
+        memory.expect(first.clone(), &[]);
+        assert!(memory.visit(&first.id).is_none() && memory.visit(&second.id).is_some());
+    }
+
+    #[test]
     fn one_that_ended_before_its_news_came_does_not_outlive_it() {
         let memory = Memory::default();
         let one = session('1');
-        memory.expect(one.clone());
+        memory.expect(one.clone(), &[]);
         memory.learn(DoorDelta {
             sessions_gone: vec![(one.id.clone(), Some(Ended::Revoked))],
             ..DoorDelta::default()
@@ -219,7 +225,7 @@ mod tests {
         assert!(memory.visit(&one.id).is_none());
         // Nor one of which nothing was ever told.
         let quiet = session('2');
-        memory.expect(quiet.clone());
+        memory.expect(quiet.clone(), &[]);
         let long_ago = Instant::now().checked_sub(EXPECTED_FOR).unwrap();
         memory
             .0

@@ -54,6 +54,8 @@ pub struct Place {
     pub public_url: Option<String>,
     /// How students reach seats.
     pub routing: RoutingSettings,
+    /// How long before the end of a lease its student is warned, seconds.
+    pub warn_seconds: u64,
     /// Where its key is kept.
     pub state: PathBuf,
     /// Where an agent may listen, in the order in which they are tried.
@@ -89,6 +91,7 @@ struct Gateway {
     port: Port,
     public_url: Option<String>,
     routing: RoutingSettings,
+    warn_seconds: u64,
     listen: SocketAddr,
 }
 
@@ -126,6 +129,7 @@ pub async fn run(place: &Place, ready: impl FnOnce(SocketAddr)) -> Result<(), Ga
         port: Port::new(place.agents.clone()),
         public_url: place.public_url.clone(),
         routing: place.routing.clone(),
+        warn_seconds: place.warn_seconds,
         listen,
     });
     let shutdown = CancellationToken::new();

@@ -38,6 +38,8 @@ pub(super) struct Seat<'p> {
     pub(super) tone: &'static str,
     pub(super) link: &'p str,
     pub(super) left: &'p str,
+    /// Whether that is little enough to be warned of.
+    pub(super) soon: bool,
     pub(super) receipt: Option<&'p Receipt>,
     /// When its archive was taken, for people.
     pub(super) stored: &'p str,

@@ -65,7 +65,8 @@ pub(super) async fn page(
     }
     let mark = gateway.keys.mark(&visit.session.id).unwrap_or_default();
     let view = View::of(&visit, is_open, receipt.is_some());
-    let left = seconds_left(&visit, now_ms).map(minutes).unwrap_or_default();
+    let seconds = seconds_left(&visit, now_ms);
+    let left = seconds.map(minutes).unwrap_or_default();
     let words = if asked.took_over.is_some() && view.words.is_empty() {
         "You were signed in elsewhere; that session is over now."
     } else {
@@ -87,6 +88,7 @@ pub(super) async fn page(
         tone: view.tone,
         link: link.as_deref().unwrap_or_default(),
         left: if is_open { &left } else { "" },
+        soon: is_open && seconds.is_some_and(|seconds| seconds <= gateway.warn_seconds),
         receipt: receipt.as_ref(),
         stored: &receipt.as_ref().map(|one| moment(&one.created)).unwrap_or_default(),
         mark: &mark,

@@ -263,12 +263,11 @@ impl Control {
             .filter(|other| same(other))
             .map(|other| other.id.clone())
             .collect();
-        let took_over = !over.is_empty();
         for id in &over {
             self.forget_session(id, Ended::TakenOver);
         }
         let (seat, address) = (&session.seat, &session.address);
-        let news = match (&session.onlooker, took_over) {
+        let news = match (&session.onlooker, !over.is_empty()) {
             (Some(who), _) => Notice::info(format!("{who} looks into {seat} from {address}")),
             (None, true) => Notice::incident(format!(
                 "{seat}: signed in again from {address}; the earlier session is over"
@@ -281,7 +280,7 @@ impl Control {
             ticket,
             KnockAnswer::In {
                 session: Box::new(session),
-                took_over,
+                over,
             },
         ));
     }

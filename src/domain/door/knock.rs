@@ -151,8 +151,9 @@ pub enum KnockAnswer {
     In {
         /// What was begun.
         session: Box<SessionRecord>,
-        /// Whether it ended another one of the same student.
-        took_over: bool,
+        /// The earlier ones of the same student that it ended. Two answers may cross on their way: only this tells which
+        /// of two sessions is the later one.
+        over: Vec<SessionId>,
     },
     /// Student and code do not belong together; which of them is wrong is not said.
     Wrong,
