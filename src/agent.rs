@@ -209,6 +209,13 @@ pub(crate) fn archives(settings: &Settings, instance: &InstanceId, state: &Path)
 /// What an earlier life of the agent left half-stored goes, before anything new is begun. Rooms do not wait for a store
 /// that is away: what is left then goes at a later start.
 async fn sweep(world: &World) {
+    let docker = world.docker.clone();
+    tokio::spawn(async move {
+        let _alone = docker.probing().await;
+        if let Err(fault) = docker.sweep_probes().await {
+            tracing::warn!(%fault, "probes of an earlier life are left until the next look");
+        }
+    });
     sweep_copies(world.archives.scratch());
     match world.ledger.claims(None).await {
         Ok(recorded) => {

@@ -25,9 +25,12 @@ fn services() -> BTreeMap<&'static str, String> {
     let mut name = "";
     for line in all.lines() {
         let own = line.strip_prefix("  ").filter(|line| !line.starts_with([' ', '#']));
-        match own.and_then(|line| line.strip_suffix(':')) {
-            Some(service) => name = service,
-            None => *services.entry(name).or_default() += &format!("{line}\n"),
+        if let Some(service) = own.and_then(|line| line.strip_suffix(':')) {
+            name = service;
+        } else {
+            let text = services.entry(name).or_default();
+            text.push_str(line);
+            text.push('\n');
         }
     }
     services

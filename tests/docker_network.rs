@@ -171,6 +171,29 @@ async fn a_pool_that_is_used_up_is_a_fault_with_a_next_step() {
 }
 
 #[tokio::test]
+async fn addresses_are_those_of_the_network_that_is_there() {
+    let lab = Lab::new().await;
+    let seat = lab.provision(&lab.order("a")).await;
+    let subnet = network(&lab, &lab.room)["IPAM"]["Config"][0]["Subnet"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    // Everything goes by another hand, and somebody else takes the subnet.
+    docker(&["rm", "-f", seat.id.as_str()]);
+    docker(&["network", "rm", &lab.names.network(&lab.room)]);
+    let taken = format!("taken-{}", &lab.instance.as_str()[..8]);
+    docker(&["network", "create", "--subnet", &subnet, &taken]);
+    let made = lab.docker.ensure_network(&lab.room, SESSION, Egress::Open).await;
+    let again = lab
+        .docker
+        .provision(&lab.order("a"), &tokio_util::sync::CancellationToken::new())
+        .await;
+    docker(&["network", "rm", &taken]);
+    made.unwrap();
+    assert_ne!(again.unwrap().address, seat.address);
+}
+
+#[tokio::test]
 async fn a_seat_keeps_its_address_whatever_happens_to_the_others() {
     let lab = Lab::new().await;
     let mut seats = Vec::new();

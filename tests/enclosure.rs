@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use holes::{FarHost, Resolver, Rule, SiteRule, service, system};
 use labtop::domain::command::CheckState;
@@ -81,6 +82,8 @@ fn nobody() -> Targets {
         private: Vec::new(),
         metadata: Vec::new(),
         resolvers: Vec::new(),
+        // Engines move their rules about whenever a network comes or goes; what is lost then is sent again after a second.
+        patience: Duration::from_millis(1_300),
     }
 }
 
@@ -145,10 +148,13 @@ async fn a_service_whose_port_is_let_through_is_told_of_alone() {
 #[tokio::test]
 async fn a_host_that_answers_is_told_of() {
     let site = Site::new(Egress::Closed).await;
-    for protocol in ["tcp", "udp"] {
-        let hole = format!("iifname {} meta l4proto {protocol} accept", site.bridge("room"));
+    // A service of the host's that nobody thought of is found at its port, with nothing else let through.
+    let (_listener, port) = service();
+    let all = ["tcp", "udp", "icmp"].map(|protocol| format!("meta l4proto {protocol}"));
+    for what in all.into_iter().chain([format!("tcp dport {port}")]) {
+        let hole = format!("iifname {} {what} accept", site.bridge("room"));
         let _hole = Rule::new("input", &hole);
-        assert_eq!(site.red(&nobody()).await, only(Way::Host), "{protocol}");
+        assert_eq!(site.red(&nobody()).await, only(Way::Host), "{what}");
     }
     site.end().await;
 }
@@ -163,20 +169,55 @@ async fn a_resolver_on_the_bridge_is_told_of() {
     site.end().await;
 }
 
-#[tokio::test]
-async fn neighbours_and_other_rooms_are_told_of() {
-    // An open room: a closed one has no route to other rooms at all.
+/// Opens the way between two bridges, from the first to the second and back, for everything and for datagrams alone.
+async fn is_told_of(way: Way, which: &str) {
+    // An open room: a closed one has no way to other rooms at all.
     let site = Site::new(Egress::Open).await;
-    let (own, other) = (site.bridge("room"), site.bridge("other"));
+    let (own, to) = (site.bridge("room"), site.bridge(which));
     assert_eq!(site.red(&nobody()).await, BTreeSet::new());
-    for (to, way) in [(&own, Way::Neighbour), (&other, Way::OtherRoom)] {
-        let _past_docker = [SiteRule::through(&own, to), SiteRule::through(to, &own)];
-        // labtop's own table still stands.
-        assert_eq!(site.red(&nobody()).await, BTreeSet::new(), "{way:?}");
-        let _hole = Rule::new("forward", &format!("iifname {own} oifname {to} accept"));
-        assert_eq!(site.red(&nobody()).await, only(way));
+    let _past_docker = [SiteRule::through(&own, &to), SiteRule::through(&to, &own)];
+    // labtop's own table still stands.
+    assert_eq!(site.red(&nobody()).await, BTreeSet::new());
+    for (from, to) in [(&own, &to), (&to, &own)] {
+        // Datagrams get another sender on their way between rooms.
+        for what in ["", "meta l4proto udp"] {
+            let _hole = Rule::new("forward", &format!("iifname {from} oifname {to} {what} accept"));
+            assert_eq!(site.red(&nobody()).await, only(way), "from {from} to {to}: {what}");
+        }
     }
     site.end().await;
+}
+
+#[tokio::test]
+async fn neighbours_are_told_of() {
+    is_told_of(Way::Neighbour, "room").await;
+}
+
+#[tokio::test]
+async fn other_rooms_are_told_of() {
+    is_told_of(Way::OtherRoom, "other").await;
+}
+
+#[tokio::test]
+async fn an_exam_is_not_reached_from_an_open_room() {
+    let site = Site::new(Egress::Closed).await;
+    let (own, other) = (site.bridge("room"), site.bridge("other"));
+    assert!(own.starts_with("lab-x") && !other.starts_with("lab-x"), "{own} {other}");
+    let _past_docker = [SiteRule::through(&other, &own), SiteRule::through(&own, &other)];
+    assert_eq!(site.red(&nobody()).await, BTreeSet::new());
+    let _hole = Rule::new("forward", &format!("iifname {other} oifname {own} accept"));
+    assert_eq!(site.red(&nobody()).await, only(Way::OtherRoom));
+    site.end().await;
+}
+
+#[tokio::test]
+async fn probes_that_were_left_behind_hold_no_room_up() {
+    let lab = Lab::new().await;
+    lab.docker.probe_stand(&lab.room, Egress::Open).await.unwrap();
+    lab.docker.remove_network(&lab.room).await.unwrap();
+    assert!(lab.docker.list().await.unwrap().networks.is_empty());
+    let mark = format!("name={}", lab.names.probe(""));
+    assert_eq!(docker(&["ps", "-aq", "--filter", &mark]), "");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod lab;
 use std::process::Command;
 
 use holes::{Rule, service, system};
-use lab::{Lab, docker};
+use lab::{Lab, docker, until};
 use serde_json::Value;
 
 const TEMPLATE: &str = "default_template = \"lab\"\n[templates.lab]\nimage = \"labtop-demo:latest\"\n\
@@ -61,6 +61,7 @@ fn an_exam_opens_only_when_it_is_closed_in_or_an_admin_says_so() {
     }
     let report = lab.run(&["doctor", "--room", "bad", "--json"]).expect(0).json();
     assert_eq!(failed(&report), Vec::<String>::new());
+    the_walls_are_kept(&lab);
     let names: Vec<String> = lines(&report).into_iter().map(|(name, _)| name).collect();
     assert_eq!(
         names.join(" "),
@@ -77,6 +78,48 @@ fn an_exam_opens_only_when_it_is_closed_in_or_an_admin_says_so() {
         lab.run(&["room", "close", room, "--yes"]).expect(0);
     }
     assert_eq!(lab.left_on_engine(), Vec::<String>::new());
+}
+
+/// The host's own table, which is put back in any case.
+struct Walls;
+
+impl Walls {
+    fn take_away() -> Self {
+        system("nft", &["delete", "table", "inet", "labtop"]);
+        Self
+    }
+
+    fn are_there() -> bool {
+        let listed = Command::new("nft")
+            .args(["list", "table", "inet", "labtop"])
+            .output()
+            .unwrap();
+        listed.status.success()
+    }
+}
+
+impl Drop for Walls {
+    fn drop(&mut self) {
+        if !Self::are_there() {
+            let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/nftables/labtop.nft");
+            let _ = Command::new("nft").args(["-f", rules]).status();
+        }
+    }
+}
+
+/// Whoever flushes the host's firewall in the middle of an exam is found out, and what is labtop's is put back.
+fn the_walls_are_kept(lab: &Lab) {
+    // The agent has seen that it is there.
+    let told = || {
+        let trail = lab.run(&["audit", "--json"]).expect(0).json();
+        let rows = trail.as_array().unwrap().clone();
+        rows.into_iter().find(|row| row["verb"] == "firewall lost")
+    };
+    assert_eq!(told(), None);
+    let _walls = Walls::take_away();
+    let row = until("the loss is told of", told);
+    assert!(row["outcome"].as_str().unwrap().starts_with("loaded again"), "{row}");
+    assert!(Walls::are_there());
 }
 
 /// A network of the test's own, with a firewall of its own.
@@ -122,6 +165,12 @@ fn the_doctor_loads_the_firewall_and_says_when_it_is_not_there() {
     };
     // The agent that it starts is in that network, too.
     assert_eq!(state(&doctor(&["doctor", "--json"]).stdout), "warn");
+    let exam = doctor(&["room", "open", "final", "--students", "an", "--exam"]);
+    let words = String::from_utf8_lossy(&exam.stderr);
+    assert!(
+        words.contains("unless labtop's firewall table is loaded") && words.contains("doctor --fix"),
+        "{words}"
+    );
     let fixed = doctor(&["doctor", "--fix", "--json"]);
     assert_eq!(state(&fixed.stdout), "ok");
     assert!(String::from_utf8_lossy(&fixed.stderr).contains("is loaded"));

@@ -291,6 +291,11 @@ fn warn(template: &Template, warnings: &mut Vec<String>) {
             "templates.{name}.cap_add: with {cap} a student can leave the container"
         ));
     }
+    if template.cap_add.iter().any(|cap| cap == "NET_RAW") {
+        warnings.push(format!(
+            "templates.{name}.cap_add: with NET_RAW a student can draw a neighbour's traffic to themselves; not for exams"
+        ));
+    }
 }
 
 fn command(words: Vec<String>) -> Result<Vec<String>, String> {

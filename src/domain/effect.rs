@@ -207,6 +207,8 @@ pub enum Fact {
     OutOfMemory(ContainerId),
     /// The routes of seats that were ready no longer answer through the proxy.
     Unrouted(Vec<SeatId>),
+    /// The host's firewall had lost labtop's table while an exam goes on; why it could not be loaded again, if so.
+    WallsLost(Option<String>),
     /// The engine answers, or no longer does.
     Engine(EngineState),
     /// How it stands with the lease store.

@@ -95,7 +95,8 @@ impl Way {
         match self {
             Self::Route => "Another firewall of the host lets nothing through to rooms: allow what goes out at lab-*",
             Self::Neighbour | Self::OtherRoom => {
-                "The engine's own rules are missing: restart the engine, and see whether another firewall flushes them"
+                "See that the kernel shows bridges' packets to the firewall (br_netfilter is loaded, \
+                 net.bridge.bridge-nf-call-iptables = 1); then restart the engine, whose own rules are missing"
             }
             Self::Metadata | Self::Private | Self::Internet => {
                 "Load the firewall with `labtop doctor --fix` as root, and close and open the room again"
@@ -111,19 +112,36 @@ impl Way {
 pub struct Reach {
     /// Which.
     pub way: Way,
-    /// What was tried.
+    /// What did not answer.
     pub tried: Vec<String>,
-    /// What of it answered.
+    /// What did not answer, and does not answer the host itself either: it proves nothing.
+    pub unreachable: Vec<String>,
+    /// What answered.
     pub answered: Vec<String>,
 }
 
 impl Reach {
+    /// Nothing was tried yet.
+    #[must_use]
+    pub fn of(way: Way) -> Self {
+        Self {
+            way,
+            tried: Vec::new(),
+            unreachable: Vec::new(),
+            answered: Vec::new(),
+        }
+    }
+
     /// The line of a report on a room with that network.
     #[must_use]
     pub fn judge(&self, egress: Egress) -> Check {
         let name = self.way.name();
         let answered = self.answered.join(", ");
         match (self.answered.is_empty(), self.way.is_wanted(egress)) {
+            (true, false) if !self.unreachable.is_empty() && self.tried.is_empty() => {
+                let text = format!("closed; but this host itself does not reach {}", few(&self.unreachable));
+                Check::ok(name, text)
+            }
             (true, false) if self.tried.is_empty() => Check::ok(name, "closed: there is nothing to reach"),
             (true, false) => Check::ok(name, format!("closed: nothing answered at {}", few(&self.tried))),
             (false, true) => Check::ok(name, format!("open, as it should be: {answered}")),
@@ -132,8 +150,11 @@ impl Reach {
                 Check::fail(name, text, self.way.hint())
             }
             // The template permits it; the host has no such way itself.
-            (true, true) => Check::ok(name, format!("permitted; nothing answered at {}", few(&self.tried))),
-            (false, false) => Check::fail(name, format!("OPEN: answered from {answered}"), self.way.hint()),
+            (true, true) => {
+                let silent = [self.tried.as_slice(), &self.unreachable].concat();
+                Check::ok(name, format!("permitted; nothing answered at {}", few(&silent)))
+            }
+            (false, false) => Check::fail(name, format!("OPEN: {}", few(&self.answered)), self.way.hint()),
         }
     }
 }
@@ -182,6 +203,7 @@ mod tests {
         Reach {
             way,
             tried: vec!["10.0.0.1:1".to_owned()],
+            unreachable: Vec::new(),
             answered: answered.iter().map(ToString::to_string).collect(),
         }
     }

@@ -21,7 +21,9 @@ pub const LABEL_ORIGIN: &str = "io.labtop.origin";
 /// The owner label of the prototype's contract.
 pub const LABEL_OWNER: &str = "com.caas.owner";
 
-/// The header in which the gateway says for which seat a proxy has asked it, when it lets nobody in.
+/// The header in which the agent asks the gateway for which seat a proxy asks it, with a number of its own.
+pub const ASK_HEADER: &str = "x-labtop-ask";
+/// The header in which the gateway answers that, when it lets nobody in: see [`told_seat`](super::routes::told_seat).
 pub const SEAT_HEADER: &str = "x-labtop-seat";
 
 /// The values of [`LABEL_KIND`].

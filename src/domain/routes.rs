@@ -48,6 +48,13 @@ impl RouteRule {
     }
 }
 
+/// How the gateway says for which seat it is asked: only who knows the seat's name understands it, because strangers hear
+/// it, too. In hexadecimal.
+#[must_use]
+pub fn told_seat(asked: &str, name: &str) -> String {
+    hex(&Sha256::digest(format!("{asked} {name}")))
+}
+
 /// The host of a site's address, without its port.
 #[must_use]
 pub fn site_host(url: &str) -> &str {

@@ -1,15 +1,23 @@
 //! Whether rooms are closed in: what their seats reach is tried, the host's firewall and the engine are looked at.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 use super::world::World;
 use crate::domain::command::{Answer, Check};
+use crate::domain::effect::Fact;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::RoomName;
 use crate::domain::isolation::{Reach, fit_for_exam};
+use crate::domain::snapshot::Snapshot;
 use crate::domain::template::Egress;
 use crate::world::isolation::{self, Targets};
 
+/// How often the firewall is looked at while an exam goes on.
+const WALLS_EVERY: Duration = Duration::from_secs(5);
 /// Loads the firewall.
 const FIX: &str = "Load it with `labtop doctor --fix` as root; the unit labtop-agent does it at every start";
 
@@ -22,7 +30,7 @@ impl World {
         let (world, room) = (self.clone(), room.clone());
         // A task of its own: whoever waits may leave, and what was made is taken away all the same.
         let look = tokio::spawn(async move {
-            let _alone = world.probing.lock().await;
+            let _alone = world.docker.probing().await;
             world.docker.sweep_probes().await?;
             let looked = Box::pin(world.look_from(&room, egress)).await;
             if let Err(fault) = world.docker.sweep_probes().await {
@@ -55,6 +63,15 @@ impl World {
             }
             _ => fault,
         };
+        // What is tried is not everything that the host may serve: the rules close all of it.
+        match isolation::firewall().await {
+            Ok(true) => {}
+            found => {
+                let why = found.err().unwrap_or_else(|| "it is not".to_owned());
+                let text = format!("room {room} is no exam unless labtop's firewall table is loaded: {why}");
+                return Err(override_it(Fault::new(FaultCode::NotIsolated, text).hint(FIX)));
+            }
+        }
         let reaches = self.reaches(room, Egress::Closed).await.map_err(override_it)?;
         fit_for_exam(room, &reaches)
     }
@@ -92,6 +109,32 @@ pub(super) async fn firewall(world: &World) -> Check {
             FIX,
         ),
         Err(why) => Check::warn(NAME, format!("not seen: {why}"), FIX),
+    }
+}
+
+/// Sees that the firewall keeps the table while an exam goes on, and loads it again where it may. Ends with the loop.
+///
+/// A table that was never there is no loss: an admin has opened the exam without.
+pub(super) async fn keep_walls(snapshots: watch::Receiver<Arc<Snapshot>>, facts: mpsc::Sender<Fact>) {
+    let (mut there, mut told) = (false, None);
+    while !facts.is_closed() {
+        sleep(WALLS_EVERY).await;
+        if !snapshots.borrow().rooms.iter().any(|room| room.exam) {
+            (there, told) = (false, None);
+            continue;
+        }
+        match isolation::firewall().await {
+            Ok(true) => (there, told) = (true, None),
+            Ok(false) if there => {
+                let why = isolation::load().await.err();
+                // Once for each cause: it is tried again and again.
+                if told.as_ref() != Some(&why) {
+                    let _ = facts.send(Fact::WallsLost(why.clone())).await;
+                    told = Some(why);
+                }
+            }
+            Ok(false) | Err(_) => {}
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::domain::effect::{SeatOrder, Yield};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::seen::ContainerSeen;
 use crate::domain::settings::Probe;
-use crate::world::proxy::Proxy;
+use crate::world::proxy::{Proxy, Route};
 
 /// How long a program may take to open its port: an IDE on a loaded host needs most of it.
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
@@ -76,8 +76,9 @@ async fn until_answers(order: &SeatOrder, address: SocketAddr, deadline: Instant
 async fn until_routed(proxy: &Proxy, order: &SeatOrder, deadline: Instant) -> Result<Yield, Fault> {
     let mut pause = ROUTE_PAUSE_FIRST;
     loop {
-        let Err(why) = proxy.routes(&order.seat, &order.route).await else {
-            return Ok(Yield::Ready);
+        let why = match proxy.route(&order.seat, &order.route).await {
+            Route::There => return Ok(Yield::Ready),
+            Route::Lost(why) | Route::Unknown(why) => why,
         };
         if Instant::now() >= deadline {
             let text = format!(

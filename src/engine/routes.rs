@@ -13,12 +13,12 @@ use crate::domain::door::DoorState;
 use crate::domain::effect::Fact;
 use crate::domain::ids::SeatId;
 use crate::domain::snapshot::Phase;
-use crate::world::proxy::Proxy;
+use crate::world::proxy::{Proxy, Route};
 
 /// Pause between two rounds.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(10);
 /// Questions at a time: the proxy is there for students.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 
 /// Asks for every seat that is ready, and tells of those that did not answer twice in a row. Ends with the loop.
 pub(super) async fn watch(proxy: Proxy, doors: watch::Receiver<Arc<DoorState>>, facts: mpsc::Sender<Fact>) {
@@ -49,7 +49,7 @@ async fn silent(proxy: &Proxy, known: &DoorState) -> BTreeSet<SeatId> {
         .await
 }
 
-/// The seat, when its route does not answer.
+/// The seat, when its route is not there.
 async fn lost(proxy: Proxy, seat: SeatId, route: String) -> Option<SeatId> {
-    proxy.routes(&seat, &route).await.err().map(|_| seat)
+    matches!(proxy.route(&seat, &route).await, Route::Lost(_)).then_some(seat)
 }

@@ -13,7 +13,7 @@ use super::handle::{CommandEvent, Handle, Request};
 use super::news::News;
 use super::tasks::Tasks;
 use super::world::World;
-use super::{door, leases, meter, queries, routes, watch as engine_watch};
+use super::{door, isolation, leases, meter, queries, routes, watch as engine_watch};
 use crate::domain::control::{Control, Input};
 use crate::domain::door::{DoorState, KnockAnswer};
 use crate::domain::effect::{Effect, Fact, TicketId};
@@ -83,6 +83,9 @@ pub fn start(mut control: Control, instance: InstanceId, world: World, shutdown:
         facts.clone(),
         shutdown.clone(),
     ));
+    if world.docker.is_local() {
+        tokio::spawn(isolation::keep_walls(handle.snapshots(), facts.clone()));
+    }
     if let Some(proxy) = world.proxy.clone() {
         tokio::spawn(routes::watch(proxy, handle.doors(), facts.clone()));
     }

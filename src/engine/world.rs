@@ -47,8 +47,6 @@ pub struct World {
     pub proxy: Option<Proxy>,
     /// What of the host's seats must not reach, besides what is the same everywhere.
     pub services: Arc<[Service]>,
-    /// Held while it is tried what seats reach: one look at a time.
-    pub(super) probing: Arc<tokio::sync::Mutex<()>>,
     pub(super) engine_id: Arc<OnceCell<String>>,
     /// When shared permits could last not be asked for.
     pub(super) permits_failed: Arc<Mutex<Option<Instant>>>,
@@ -93,7 +91,6 @@ impl World {
             disk,
             proxy: None,
             services: Arc::default(),
-            probing: Arc::default(),
             engine_id: Arc::default(),
             permits_failed: Arc::default(),
             creations_in_flight: limits.creations_in_flight,

@@ -14,8 +14,8 @@ use super::pages::{Word, guard, show};
 use super::request::{other_cookies, session_cookie, wants_page, way_back};
 use crate::domain::door::{DoorSeat, Knock};
 use crate::domain::ids::SessionId;
-use crate::domain::names::SEAT_HEADER;
-use crate::domain::routes::host_of;
+use crate::domain::names::{ASK_HEADER, SEAT_HEADER};
+use crate::domain::routes::{host_of, told_seat};
 
 /// What is decided of a request.
 enum Verdict {
@@ -43,8 +43,10 @@ pub(super) async fn verify(
         Verdict::Anonymous => {
             let mut response = refuse(&gateway, StatusCode::UNAUTHORIZED, seat.as_ref(), &headers);
             // The agent finds out by this whether the route leads here.
-            if let (Some(_), Ok(name)) = (seat, HeaderValue::try_from(name)) {
-                response.headers_mut().insert(SEAT_HEADER, name);
+            let asked = headers.get(ASK_HEADER).and_then(|value| value.to_str().ok());
+            let told = asked.and(seat).zip(asked).map(|(_, asked)| told_seat(asked, &name));
+            if let Some(told) = told.and_then(|told| HeaderValue::try_from(told).ok()) {
+                response.headers_mut().insert(SEAT_HEADER, told);
             }
             response
         }

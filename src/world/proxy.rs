@@ -9,8 +9,8 @@ use reqwest::{Client, StatusCode};
 
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::SeatId;
-use crate::domain::names::{Names, SEAT_HEADER};
-use crate::domain::routes::host_of;
+use crate::domain::names::{ASK_HEADER, Names, SEAT_HEADER};
+use crate::domain::routes::{host_of, told_seat};
 use crate::domain::settings::{RouteAuth, RoutingSettings};
 
 /// How long one answer may take.
@@ -55,43 +55,41 @@ impl Proxy {
         &self.url
     }
 
-    /// Whether the seat's route leads to the seat: the gateway is asked for that very seat, or, where nobody guards it,
-    /// something answers that is not the proxy itself.
-    ///
-    /// # Errors
-    /// What was found instead, in words.
-    pub async fn routes(&self, seat: &SeatId, route: &str) -> Result<(), String> {
+    /// Whether the seat's route is there: the gateway is asked for that very seat, or, where nobody guards it, something
+    /// answers that is not the proxy itself.
+    pub async fn route(&self, seat: &SeatId, route: &str) -> Route {
         let asked = match host_of(route) {
             Some(host) => self.client.get(format!("{}/", self.url)).header("host", host),
             None => self.client.get(format!("{}{route}/", self.url)),
         };
-        let answer = asked
-            .send()
-            .await
-            .map_err(|error| format!("no answer: {}", cause(&error)))?;
+        let number = uuid::Uuid::new_v4().simple().to_string();
+        let answer = match asked.header(ASK_HEADER, &number).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_connect() => return Route::Lost(format!("no answer: {}", cause(&error))),
+            Err(error) => return Route::Unknown(format!("no answer: {}", cause(&error))),
+        };
         let status = answer.status();
-        if !self.guarded {
-            let is_proxys = [
-                StatusCode::NOT_FOUND,
-                StatusCode::BAD_GATEWAY,
-                StatusCode::SERVICE_UNAVAILABLE,
-                StatusCode::GATEWAY_TIMEOUT,
-            ];
-            // A seat's program has no reason to answer its own root like that either.
-            return if is_proxys.contains(&status) {
-                Err(format!("it answers {status}"))
-            } else {
-                Ok(())
-            };
-        }
         let told = answer.headers().get(SEAT_HEADER).and_then(|value| value.to_str().ok());
         match told {
-            Some(name) if name == self.names.seat(seat) => Ok(()),
-            Some(_) => Err("it leads to another seat".to_owned()),
-            None if status == StatusCode::NOT_FOUND => Err("it has no route to it".to_owned()),
-            None => Err(format!("it answers {status}, and the gateway is not asked")),
+            Some(told) if told == told_seat(&number, &self.names.seat(seat)) => Route::There,
+            Some(_) => Route::Lost("it leads to another seat".to_owned()),
+            None if status == StatusCode::NOT_FOUND => Route::Lost("it has no route to it".to_owned()),
+            None if status.is_server_error() => Route::Unknown(format!("it answers {status}")),
+            None if self.guarded => Route::Lost(format!("it answers {status}, and the gateway is not asked")),
+            None => Route::There,
         }
     }
+}
+
+/// What was found of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// It is there.
+    There,
+    /// It is not, or leads elsewhere; what was found instead, in words.
+    Lost(String),
+    /// Nobody can tell at the moment, and why, in words: proxy, gateway or seat are busy or starting.
+    Unknown(String),
 }
 
 /// The innermost reason: the outer ones say the address again.

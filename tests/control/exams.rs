@@ -1,11 +1,14 @@
 //! Exams: opened only when it is proven that their seats are closed in.
 
 use labtop::domain::command::Outcome;
+use labtop::domain::control::Control;
 use labtop::domain::effect::Task;
-use labtop::domain::fault::{Fault, FaultCode};
+use labtop::domain::fault::{Fault, FaultCode, RefusalCode};
+
+use labtop::domain::record::LedgerState;
 
 use crate::asks::{exam, open};
-use crate::rig::Rig;
+use crate::rig::{Rig, refused};
 
 /// Whether the room that is about to open is to be proven closed in.
 fn is_proven(rig: &Rig) -> Vec<bool> {
@@ -43,4 +46,20 @@ fn an_exam_that_is_not_closed_in_leaves_nothing() {
     assert_eq!(rig.outcome(), Some(&Outcome::Failed { fault }));
     rig.settle();
     assert!(rig.snapshot().rooms.is_empty());
+}
+
+#[test]
+fn an_exam_gives_nobody_what_gets_around_its_walls() {
+    let mut rules = crate::rules::rules();
+    for template in rules.templates.values_mut() {
+        template.cap_add = vec!["CHOWN".into(), "NET_RAW".into()];
+    }
+    let mut rig = Rig::restored(LedgerState::default());
+    rig.control = Control::restore(rules, LedgerState::default());
+    rig.engine_rises();
+    rig.settle();
+    let out = rig.ask(exam("a", true));
+    assert_eq!(refused(&out), Some(RefusalCode::Conflict));
+    rig.ask(open("a", 2));
+    assert_eq!(is_proven(&rig), [false], "a class may");
 }

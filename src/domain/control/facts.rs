@@ -24,6 +24,7 @@ impl Control {
             Fact::Disturbed(id) => self.disturbed(&id),
             Fact::OutOfMemory(id) => self.out_of_memory(&id),
             Fact::Unrouted(seats) => self.unrouted(&seats),
+            Fact::WallsLost(why) => self.walls_lost(why.as_deref()),
             Fact::Engine(state) => self.engine_changed(state),
             Fact::LeaseStore(state) => self.lease_store_changed(state),
             Fact::Figures(of, host) => self.figures(&of, host),
@@ -88,6 +89,21 @@ impl Control {
         self.tell(Notice::warning(format!("{id}: the kernel killed a program for memory ({kills})")).about(&id.room));
         let mut entry = self.own_entry("oom kill", id.to_string());
         entry.outcome = format!("{kills} since the agent started");
+        self.write_fail_open(vec![Change::Audit(entry)]);
+    }
+
+    fn walls_lost(&mut self, why: Option<&str>) {
+        let outcome = match why {
+            None => "loaded again".to_owned(),
+            Some(why) => format!("NOT loaded again: {why}"),
+        };
+        let text = format!(
+            "The host's firewall had lost labtop's table while an exam goes on; it is {outcome}. `labtop doctor --room` says \
+             what seats reach"
+        );
+        self.tell(Notice::incident(text));
+        let mut entry = self.own_entry("firewall lost", "host".to_owned());
+        entry.outcome = outcome;
         self.write_fail_open(vec![Change::Audit(entry)]);
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use bollard::models::{ContainerCreateBody, ContainerSummary, EndpointIpamConfig, EndpointSettings, NetworkingConfig};
 use bollard::query_parameters::ListContainersOptionsBuilder;
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::Docker;
+use super::errors::Trouble;
 use super::network::{Subnet, parse_subnet};
 use crate::domain::effect::SeatOrder;
 use crate::domain::fault::{Fault, FaultCode};
@@ -28,9 +30,12 @@ pub(super) struct Addresses(Mutex<HashMap<String, Given>>);
 #[derive(Debug)]
 struct Given {
     subnet: Subnet,
-    /// By the seat's name.
-    to: HashMap<String, Ipv4Addr>,
+    /// By the seat's name; and when, as long as its container may not be there yet.
+    to: HashMap<String, (Ipv4Addr, Option<Instant>)>,
 }
+
+/// How long a seat may take from its address to its container: a call to the engine is given up before.
+const UNTIL_MADE: Duration = Duration::from_mins(5);
 
 impl Docker {
     /// Gives the seat of a request its address. One whose network is not there is left to the engine's complaint.
@@ -67,11 +72,15 @@ impl Docker {
         if let Some(address) = all.get_mut(network).and_then(|given| given.give(&seat)) {
             return Ok(Some(address));
         }
-        // Those of seats that are gone are free again.
-        if let Some(given) = self.given_in(network).await? {
-            all.insert(network.to_owned(), given);
-        }
-        let given = all.get_mut(network).and_then(|given| given.give(&seat));
+        // Those of seats that are gone are free again; those that are just being made are not.
+        let coming = all.remove(network).map(Given::coming).unwrap_or_default();
+        let given = match self.given_in(network).await? {
+            Some(mut given) => {
+                given.keep(coming);
+                all.entry(network.to_owned()).insert_entry(given).get_mut().give(&seat)
+            }
+            None => None,
+        };
         given.map(Some).ok_or_else(|| {
             let text = format!("no address is free for {} in its room's network", order.seat);
             Fault::new(FaultCode::NoSubnet, text).hint("Give rooms larger subnets: `[network] prefix`")
@@ -93,17 +102,20 @@ impl Docker {
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let call = self.client()?.list_containers(Some(options));
         let containers = self.read("listing the addresses of seats", call).await?;
-        let to = containers.into_iter().filter_map(|found| own_address(found, network));
-        Ok(Some(Given {
-            subnet,
-            to: to.collect(),
-        }))
+        let own = containers.into_iter().filter_map(|found| own_address(found, network));
+        let to = own.map(|(seat, address)| (seat, (address, None))).collect();
+        Ok(Some(Given { subnet, to }))
     }
 
     /// The network is gone, and with it what was given out in it.
     pub(super) async fn forget_addresses(&self, network: &str) {
         self.inner.addresses.0.lock().await.remove(network);
     }
+}
+
+/// Whether the engine refuses a container's address.
+pub(super) fn is_misplaced(trouble: &Trouble) -> bool {
+    trouble.mentions("Address already in use") || trouble.mentions("Invalid address")
 }
 
 /// The name of a container and the address that it was made with, else the one that it has.
@@ -119,17 +131,29 @@ impl Given {
     /// The seat's address: the one that it has, else the first free one from a place that its name chooses, so that an
     /// address that somebody leaves is hardly ever the next one's.
     fn give(&mut self, seat: &str) -> Option<Ipv4Addr> {
-        if let Some(address) = self.to.get(seat) {
+        if let Some((address, _)) = self.to.get(seat) {
             return Some(*address);
         }
         let (first, count) = seats_of(self.subnet);
         let digest = Sha256::digest(seat);
         let from = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        let taken: HashSet<Ipv4Addr> = self.to.values().copied().collect();
+        let taken: HashSet<Ipv4Addr> = self.to.values().map(|(address, _)| *address).collect();
         let mut places = (0..count).map(|i| Ipv4Addr::from(first + (from % count + i) % count));
         let free = places.find(|address| !taken.contains(address))?;
-        self.to.insert(seat.to_owned(), free);
+        self.to.insert(seat.to_owned(), (free, Some(Instant::now())));
         Some(free)
+    }
+
+    /// What was given to seats whose containers may not be there yet.
+    fn coming(self) -> Vec<(String, (Ipv4Addr, Option<Instant>))> {
+        let recent = |(_, since): &(Ipv4Addr, Option<Instant>)| since.is_some_and(|since| since.elapsed() < UNTIL_MADE);
+        self.to.into_iter().filter(|(_, given)| recent(given)).collect()
+    }
+
+    fn keep(&mut self, coming: Vec<(String, (Ipv4Addr, Option<Instant>))>) {
+        for (seat, given) in coming {
+            self.to.entry(seat).or_insert(given);
+        }
     }
 }
 
@@ -168,6 +192,17 @@ mod tests {
         assert_eq!(small.give("s5"), None);
         let first = small.give("s0");
         assert_eq!(first, small.give("s0"));
+    }
+
+    #[test]
+    fn a_seat_that_is_just_being_made_keeps_its_address_when_the_table_is_made_anew() {
+        let mut old = given("10.208.4.0/29");
+        let promised = old.give("coming").unwrap();
+        old.to.insert("gone".into(), (Ipv4Addr::new(10, 208, 4, 6), None));
+        let mut new = given("10.208.4.0/29");
+        new.keep(old.coming());
+        assert_eq!(new.to.len(), 1);
+        assert_eq!(new.give("coming"), Some(promised));
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Docker {
                 subnets: Mutex::default(),
                 workspaces: Mutex::default(),
                 images: Mutex::default(),
+                probing: Mutex::default(),
                 addresses: super::address::Addresses::default(),
                 carriers: InUse::default(),
             }),

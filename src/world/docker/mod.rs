@@ -83,6 +83,8 @@ struct Inner {
     workspaces: Mutex<HashMap<workspace_owner::Question, bool>>,
     /// One lock an image, held while it is pulled or made, so that each is so once.
     images: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    /// Held while probes are there.
+    probing: Mutex<()>,
     /// Seats' addresses, by network.
     addresses: address::Addresses,
     /// Names of the carriers that are in use.

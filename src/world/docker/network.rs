@@ -114,7 +114,15 @@ impl Docker {
     pub async fn remove_network(&self, room: &RoomName) -> Result<(), Fault> {
         let networks = self.networks().await?;
         match self.room_network(&networks, room)? {
-            Some(found) => self.remove_network_by_id(room, found).await,
+            Some(found) => match self.remove_network_by_id(room, found).await {
+                Err(trouble) if trouble.mentions("active endpoints") => {
+                    // A look is under way, or left its probes behind.
+                    let _alone = self.probing().await;
+                    self.sweep_probes().await?;
+                    Ok(self.remove_network_by_id(room, found).await?)
+                }
+                result => Ok(result?),
+            },
             None => Ok(()),
         }
     }
@@ -170,7 +178,7 @@ impl Docker {
             && label(LABEL_KIND) == Some(Kind::Network.as_str())
     }
 
-    async fn remove_network_by_id(&self, room: &RoomName, network: &Network) -> Result<(), Fault> {
+    async fn remove_network_by_id(&self, room: &RoomName, network: &Network) -> Result<(), Trouble> {
         let call = self.client()?.remove_network(network.id.as_deref().unwrap_or_default());
         self.change(format!("removing the network of room {room}"), call)
             .await
@@ -211,14 +219,17 @@ impl Docker {
                 ..Default::default()
             }),
             options: Some(HashMap::from([
-                ("com.docker.network.bridge.name".into(), self.bridge(&new.name)),
+                ("com.docker.network.bridge.name".into(), self.bridge(new)),
                 ("com.docker.network.bridge.enable_icc".into(), "false".into()),
             ])),
             labels: Some(new.labels.clone()),
             ..Default::default()
         };
         let call = self.client()?.create_network(request);
-        self.change(format!("making {}", new.what), call).await.map(drop)
+        self.change(format!("making {}", new.what), call).await?;
+        // Of one of that name that went by another hand.
+        self.forget_addresses(&new.name).await;
+        Ok(())
     }
 
     /// The engine knows the name or the bridge already: our own earlier attempt, or something foreign.
@@ -230,9 +241,13 @@ impl Docker {
         }
     }
 
-    fn bridge(&self, network: &str) -> String {
-        let digest = Sha256::digest(format!("{}/{network}", self.inner.options.instance));
-        format!("lab-{}", &hex(&digest)[..BRIDGE_DIGITS])
+    /// The firewall's rules know bridges by these names, and closed rooms among them by an `x`, which is no digit.
+    fn bridge(&self, new: &NewNetwork) -> String {
+        let digest = hex(&Sha256::digest(format!("{}/{}", self.inner.options.instance, new.name)));
+        match new.egress {
+            Egress::Open => format!("lab-{}", &digest[..BRIDGE_DIGITS]),
+            Egress::Closed => format!("lab-x{}", &digest[..BRIDGE_DIGITS - 1]),
+        }
     }
 
     /// What rooms must not overlap: the engine's networks, and this host's routes when the engine is here.

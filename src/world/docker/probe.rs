@@ -11,6 +11,7 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions,
 };
+use tokio::sync::MutexGuard;
 
 use super::Docker;
 use super::errors::{OrGone, Trouble};
@@ -30,12 +31,12 @@ pub const PROBE_IMAGE: &str = "labtop-probe:1";
 const PROGRAM: &str = "wait";
 /// Nobody.
 const USER: &str = "65534:65534";
-/// Enough for the engine's own start of it, which counts, too.
+/// Enough for the engine's own start of it, which counts, too, with all its threads.
 const MEMORY_BYTES: i64 = 64 << 20;
-const PROCESSES: i64 = 4;
+const PROCESSES: i64 = 64;
 
 impl Docker {
-    /// Puts two probes into a room's network and one into another of the same kind. A room that has no network yet, or
+    /// Puts two probes into a room's network and one into another, open one. A room that has no network yet, or
     /// none any more, gets one alike for the moment.
     ///
     /// [`Docker::sweep_probes`] takes away what this makes, also when it fails.
@@ -44,24 +45,32 @@ impl Docker {
     /// When the engine is not on this host or fails, or this processor is none that labtop knows.
     pub async fn probe_stand(&self, room: &RoomName, egress: Egress) -> Result<Stand, Fault> {
         if !self.is_local() {
-            let text = "the engine is on another host, where labtop cannot try what seats reach";
+            let text = "the engine is not at a unix:// socket, so it may be on another host, where labtop cannot try what \
+                        seats reach";
             return Err(Fault::new(FaultCode::NotIsolated, text));
         }
         let own = self.probed_network(room, egress).await?;
         let other = self.inner.names.probe("other");
-        self.make_network(&self.probe_network(&other, egress)).await?;
+        // An open one: from there somebody would help with an exam.
+        self.make_network(&self.probe_network(&other, Egress::Open)).await?;
         let (seat, host) = self.probe("a", &own, egress).await?;
         let (neighbour, _) = self.probe("b", &own, egress).await?;
-        let (stranger, _) = self.probe("c", &other, egress).await?;
+        let (stranger, _) = self.probe("c", &other, Egress::Open).await?;
         Ok(Stand {
             seat,
             neighbour,
             stranger,
             host,
+            egress,
         })
     }
 
-    /// Removes all probes of this instance. Only one look may be taken at a time.
+    /// Held while a look is taken: one at a time, because each begins and ends with a sweep.
+    pub async fn probing(&self) -> MutexGuard<'_, ()> {
+        self.inner.probing.lock().await
+    }
+
+    /// Removes all probes of this instance; to be called with [`Docker::probing`] held, or before anybody looks.
     ///
     /// # Errors
     /// When the engine fails.

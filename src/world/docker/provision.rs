@@ -9,13 +9,14 @@ use std::io::Cursor;
 
 use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, RemoveContainerOptions, StartContainerOptions, UploadToContainerOptionsBuilder,
 };
 use futures_util::TryStreamExt;
 use tar::Archive;
 use tokio_util::sync::CancellationToken;
 
 use super::Docker;
+use super::address::is_misplaced;
 use super::carrier::{CARRIER_IMAGE, Carrier};
 use super::hold::foreign;
 use super::image::or_missing;
@@ -244,7 +245,15 @@ impl Docker {
             Made::Fresh { id, .. } | Made::Unstarted { id, .. } => id,
         };
         let call = self.client()?.start_container(&id, None::<StartContainerOptions>);
-        self.change(format!("starting {}", order.seat), call).await?;
+        let started = self.change(format!("starting {}", order.seat), call).await;
+        if started.as_ref().is_err_and(is_misplaced) {
+            // Of a network that is there no more, or somebody else's by now: the next try makes it anew.
+            self.forget_addresses(&self.inner.names.network(&order.seat.room)).await;
+            let call = self.client()?.remove_container(&id, None::<RemoveContainerOptions>);
+            self.change(format!("removing what was made of {}", order.seat), call)
+                .await?;
+        }
+        started?;
         let seen = self.inspect(&id).await?.and_then(|found| self.seen(found));
         seen.ok_or_else(|| {
             Fault::new(

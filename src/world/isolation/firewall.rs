@@ -1,12 +1,17 @@
-//! Whether labtop's part of the host's firewall is loaded.
+//! labtop's part of the host's firewall: whether it is in force, and loading it.
 
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// Stands in the rules that are in force when these are.
-const MARK: &str = "\"labtop 1\"";
+/// The rules.
+const RULES: &str = include_str!("../../../assets/nftables/labtop.nft");
+/// Stands in every chain of the rules that are in force when these are.
+const MARK: &str = "\"labtop 2\"";
+/// How many chains there are.
+const CHAINS: usize = 2;
 const TABLE: [&str; 4] = ["list", "table", "inet", "labtop"];
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -25,11 +30,41 @@ pub async fn firewall() -> Result<bool, String> {
         Ok(Err(error)) => return Err(format!("cannot run nft: {error}")),
         Err(_) => return Err("nft does not answer".to_owned()),
     };
-    let words = String::from_utf8_lossy(&output.stderr);
-    if words.contains("not permitted") {
+    if String::from_utf8_lossy(&output.stderr).contains("not permitted") {
         return Err("only root sees the firewall".to_owned());
     }
-    Ok(output.status.success() && String::from_utf8_lossy(&output.stdout).contains(MARK))
+    let marks = String::from_utf8_lossy(&output.stdout).matches(MARK).count();
+    Ok(output.status.success() && marks == CHAINS)
+}
+
+/// Loads the rules; what is there of them is replaced at once.
+///
+/// # Errors
+/// Why they could not be loaded, in words.
+pub async fn load() -> Result<(), String> {
+    let spawned = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut nft = spawned.map_err(|error| format!("cannot run nft: {error}"))?;
+    let loading = async {
+        if let Some(mut input) = nft.stdin.take() {
+            input.write_all(RULES.as_bytes()).await?;
+        }
+        nft.wait_with_output().await
+    };
+    let output = match tokio::time::timeout(PATIENCE, loading).await {
+        Ok(done) => done.map_err(|error| format!("cannot run nft: {error}"))?,
+        Err(_) => return Err("nft does not answer".to_owned()),
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let why = String::from_utf8_lossy(&output.stderr);
+    Err(why.lines().next().unwrap_or("nft refused the table").to_owned())
 }
 
 #[cfg(test)]
@@ -37,8 +72,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rules_bear_their_mark() {
-        let rules = include_str!("../../../assets/nftables/labtop.nft");
-        assert!(rules.contains(MARK));
+    fn every_chain_of_the_rules_bears_their_mark() {
+        let rules: String = RULES.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(rules.matches(MARK).count(), CHAINS);
+        assert_eq!(rules.matches("chain ").count(), CHAINS);
     }
 }

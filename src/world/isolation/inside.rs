@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -17,6 +17,10 @@ use crate::domain::fault::{Fault, FaultCode};
 const OWN: &str = "/proc/self/ns/net";
 /// The addresses of IPv6 in the network of the thread that reads it.
 const ADDRESSES6: &str = "/proc/thread-self/net/if_inet6";
+
+/// What the datagrams of one look say.
+pub(super) type Nonce = [u8; NONCE_BYTES];
+pub(super) const NONCE_BYTES: usize = 16;
 
 /// The network of one container.
 #[derive(Debug, Clone)]
@@ -125,12 +129,10 @@ impl Ears {
         Ok((self.tcp.local_addr()?.port(), self.udp.local_addr()?.port()))
     }
 
-    /// Who has sent a datagram by now.
-    pub(super) fn heard(&self) -> Vec<SocketAddr> {
-        let mut byte = [0];
-        std::iter::from_fn(|| self.udp.recv_from(&mut byte).ok())
-            .map(|(_, from)| from)
-            .collect()
+    /// What datagrams have said by now. Who they seem to be from says nothing: on its way one may get another sender.
+    pub(super) fn heard(&self) -> Vec<Nonce> {
+        let mut said = [0; NONCE_BYTES];
+        std::iter::from_fn(|| self.udp.recv(&mut said).ok().map(|_| said)).collect()
     }
 }
 

@@ -1,27 +1,29 @@
-//! What a seat reaches, tried from inside its network.
+//! What a seat reaches, tried from inside its network; and whether labtop's part of the host's firewall is in force.
 //!
-//! Knows: sockets. Must not know: how the containers are made ([`crate::world::docker`]), or what is permitted
-//! ([`crate::domain::isolation`]). Blocks, at most a few seconds: to be called where that is allowed.
+//! Knows: sockets, and nft. Must not know: how the containers are made ([`crate::world::docker`]), or what is permitted
+//! ([`crate::domain::isolation`]). A look blocks, at most some seconds: to be called where that is allowed.
 
 mod firewall;
+mod host;
 mod inside;
+mod report;
 mod tries;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use nix::ifaddrs::getifaddrs;
-
 use crate::domain::fault::Fault;
 use crate::domain::isolation::{Reach, Way};
+use crate::domain::template::Egress;
 
-pub use firewall::firewall;
+pub use firewall::{firewall, load};
 pub use inside::Inside;
 
-/// How long something may take to answer. On a bridge an answer takes microseconds.
-pub const PATIENCE: Duration = Duration::from_secs(1);
-/// Addresses of the host that are tried, at most, besides the bridge's.
-const HOST_ADDRESSES_MAX: usize = 8;
+/// How long something may take to answer. On a bridge an answer takes microseconds; beyond the host a lost packet is sent
+/// again after a second, and a name that nobody has asked for lately takes as long.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// The address at which an engine's resolver answers inside a container.
+const ENGINE_RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 
 /// The containers of one look, and where the host is.
 #[derive(Debug)]
@@ -30,10 +32,12 @@ pub struct Stand {
     pub seat: Inside,
     /// Another one of the same room.
     pub neighbour: Inside,
-    /// One of another room.
+    /// One of another room, which is open.
     pub stranger: Inside,
     /// The address of the host in the room's network.
     pub host: IpAddr,
+    /// Where seats of the room may connect to.
+    pub egress: Egress,
 }
 
 /// A service of the host's, or beyond.
@@ -54,12 +58,14 @@ pub struct Targets {
     pub services: Vec<Service>,
     /// Somebody on the internet.
     pub internet: Vec<SocketAddr>,
-    /// Somebody in a private network; the host's own router is added.
+    /// Somebody in a private network.
     pub private: Vec<SocketAddr>,
     /// What a cloud tells its machines.
     pub metadata: Vec<SocketAddr>,
     /// Resolvers; the engine's, the host's and the bridge's are added.
     pub resolvers: Vec<SocketAddr>,
+    /// How long each may take.
+    pub patience: Duration,
 }
 
 impl Targets {
@@ -69,12 +75,15 @@ impl Targets {
         // Three well-known resolvers, which also answer over HTTPS.
         let known = [[1, 1, 1, 1], [8, 8, 8, 8], [9, 9, 9, 9]];
         let at = |port| known.map(|ip| SocketAddr::from((ip, port))).to_vec();
+        let router = host::router().map(|ip| SocketAddr::new(ip, 443));
+        let (private, public): (Vec<_>, Vec<_>) = router.into_iter().partition(|at| is_private(at.ip()));
         Self {
             services,
-            internet: at(443),
-            private: tries::router().map(|ip| (ip, 443).into()).into_iter().collect(),
+            internet: [at(443), public].concat(),
+            private,
             metadata: vec![SocketAddr::from(([169, 254, 169, 254], 80))],
             resolvers: at(53),
+            patience: PATIENCE,
         }
     }
 }
@@ -85,33 +94,35 @@ impl Targets {
 /// When a network cannot be entered.
 pub fn look(stand: &Stand, targets: &Targets) -> Result<Vec<Reach>, Fault> {
     let ears = tries::AllEars::open(stand)?;
-    let plan = tries::plan(stand, targets, &ears, &host_addresses(stand.host))?;
-    let told = tries::run(&stand.seat, plan)?;
-    tries::report(stand, &ears, told)
+    let plans = tries::plans(stand, targets, &ears)?;
+    let told = tries::run(stand, plans, &ears, targets.patience)?;
+    report::report(stand, &ears, told)
 }
 
-/// The host's addresses that a seat could try: its bridge's first. Those of other rooms' bridges are as good as its own.
-fn host_addresses(bridge: IpAddr) -> Vec<IpAddr> {
-    let others = getifaddrs().into_iter().flatten().filter_map(|interface| {
-        let ip = interface.address?.as_sockaddr_in()?.ip();
-        (!ip.is_loopback() && !interface.interface_name.starts_with("lab-")).then_some(IpAddr::V4(ip))
-    });
-    std::iter::once(bridge).chain(others.take(HOST_ADDRESSES_MAX)).collect()
-}
-
-/// The addresses of a service as a seat would try them: the loopback is the seat's own there.
-fn addresses(service: &Service, host: &[IpAddr]) -> Vec<SocketAddr> {
+/// The addresses of a service as a seat would try them: the loopback is the seat's own there. A seat with the internet
+/// reaches what is on it.
+fn addresses(service: &Service, host: &[IpAddr], egress: Egress) -> Vec<SocketAddr> {
     let named = service
         .host
         .as_deref()
         .and_then(|name| (name.trim_matches(['[', ']']), service.port).to_socket_addrs().ok());
     let far = named.into_iter().flatten().filter(|address| {
         let ip = address.ip();
-        !ip.is_loopback() && !ip.is_unspecified() && !host.contains(&ip)
+        let here = ip.is_loopback() || ip.is_unspecified() || host.contains(&ip);
+        !here && (egress == Egress::Closed || is_private(ip))
     });
     let here = host.iter().map(|ip| SocketAddr::new(*ip, service.port));
     here.chain(far).collect()
 }
 
-/// The address at which an engine's resolver answers inside a container.
-const ENGINE_RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+/// Whether an address is of a private network, as the firewall's table has them.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let octets = ip.octets();
+            let shared = octets[0] == 100 && octets[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_link_local() || ip.is_loopback() || shared
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
+    }
+}

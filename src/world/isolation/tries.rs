@@ -1,35 +1,39 @@
-//! The single tries of a look: connections, datagrams, questions for a name.
+//! The single tries of a look: connections, datagrams, pings, questions for a name.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::inside::{Ears, Inside};
-use super::{ENGINE_RESOLVER, PATIENCE, Stand, Targets, addresses};
+use super::inside::{Ears, Inside, Nonce};
+use super::{ENGINE_RESOLVER, Stand, Targets, addresses, host};
 use crate::domain::fault::{Fault, FaultCode};
-use crate::domain::isolation::{Reach, Way};
+use crate::domain::isolation::Way;
 
-/// The kernel's routes, hexadecimal and in host byte order.
-const ROUTES: &str = "/proc/net/route";
-/// Where the host's own resolvers are named.
-const RESOLVERS: &str = "/etc/resolv.conf";
 /// A question for the address of example.com, as it goes over the wire: id, recursion wanted, one question.
 const QUESTION: &[u8] = b"\x1a\xb7\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x01\x00\x01";
 /// What a resolver says when it found nobody to ask.
 const SERVER_FAILURE: u8 = 2;
 /// What every answer begins with.
 const HEADER_BYTES: usize = 12;
+/// Where resolvers are.
+const DNS: u16 = 53;
+/// An echo request; the kernel fills in checksum and id.
+const ECHO: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 1];
+/// Datagrams that are sent, because one may be lost.
+const DATAGRAMS: usize = 4;
 /// How long a datagram may be on its way after it was sent.
 const ON_ITS_WAY: Duration = Duration::from_millis(200);
 
 /// Who listens during a look.
 pub(super) struct AllEars {
+    nonce: Nonce,
     host: Ears,
-    seat: Ears,
+    pub(super) seat: Ears,
     neighbour: Ears,
     stranger: Ears,
 }
@@ -37,6 +41,7 @@ pub(super) struct AllEars {
 impl AllEars {
     pub(super) fn open(stand: &Stand) -> Result<Self, Fault> {
         Ok(Self {
+            nonce: *uuid::Uuid::new_v4().as_bytes(),
             host: Ears::at(Ipv4Addr::UNSPECIFIED.into()).map_err(|error| broken(&error))?,
             seat: stand.seat.ears()?,
             neighbour: stand.neighbour.ears()?,
@@ -44,7 +49,14 @@ impl AllEars {
         })
     }
 
-    fn of(&self, way: Way) -> Option<&Ears> {
+    /// What the datagrams say that are sent from such a place, or, of [`Way::Route`], from the seat.
+    pub(super) fn nonce(&self, from: Way) -> Nonce {
+        let mut nonce = self.nonce;
+        nonce[0] ^= from as u8;
+        nonce
+    }
+
+    pub(super) fn of(&self, way: Way) -> Option<&Ears> {
         match way {
             Way::Host => Some(&self.host),
             Way::Neighbour => Some(&self.neighbour),
@@ -56,13 +68,15 @@ impl AllEars {
 
 /// How one address is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// By a connection that must come about.
     Connect,
     /// By a connection; also one that is refused shows that the way is open.
     Touch,
     /// By a datagram, which is heard or not at its other end.
     Send,
+    /// By an echo request.
+    Ping,
     /// By a question for a name, to which any answer shows that the way is open.
     Ask,
     /// The same of the engine's resolver, which is always there: only what it found out shows anything.
@@ -70,90 +84,197 @@ enum How {
 }
 
 /// One try.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Try {
-    way: Way,
-    to: SocketAddr,
-    how: How,
+    pub(super) way: Way,
+    pub(super) to: SocketAddr,
+    pub(super) how: How,
 }
 
 /// What came of one.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Told {
-    of: Try,
-    answered: bool,
+    pub(super) of: Try,
+    pub(super) answered: bool,
 }
 
 /// All tries of a look but that of the route.
-pub(super) fn plan(stand: &Stand, targets: &Targets, ears: &AllEars, host: &[IpAddr]) -> Result<Vec<Try>, Fault> {
-    let mut all = Vec::new();
-    let rooms = [
-        (Way::Neighbour, vec![stand.neighbour.address]),
-        (Way::OtherRoom, vec![stand.stranger.address]),
-        (Way::Host, host.to_vec()),
-    ];
-    for (way, ips) in rooms {
-        let Some(of) = ears.of(way) else { continue };
-        let (tcp, udp) = of.ports().map_err(|error| broken(&error))?;
-        for ip in ips {
-            let (tcp, udp) = (SocketAddr::new(ip, tcp), SocketAddr::new(ip, udp));
-            all.push((way, tcp, How::Touch));
-            all.push((way, udp, How::Send));
-        }
-    }
-    for service in &targets.services {
-        let tries = addresses(service, host).into_iter();
-        all.extend(tries.map(|to| (service.way, to, How::Connect)));
-    }
-    let beyond = [
-        (Way::Metadata, &targets.metadata),
-        (Way::Private, &targets.private),
-        (Way::Internet, &targets.internet),
-    ];
-    for (way, addresses) in beyond {
-        all.extend(addresses.iter().map(|to| (way, *to, How::Touch)));
-    }
-    all.push((Way::Dns, SocketAddr::new(ENGINE_RESOLVER, 53), How::AskEngine));
-    let resolvers = host_resolvers().into_iter().chain(host.iter().copied());
-    let resolvers = resolvers.map(|ip| SocketAddr::new(ip, 53));
-    all.extend(
-        resolvers
-            .chain(targets.resolvers.iter().copied())
-            .map(|to| (Way::Dns, to, How::Ask)),
-    );
-    Ok(all.into_iter().map(|(way, to, how)| Try { way, to, how }).collect())
+pub(super) struct Plans {
+    /// From the seat.
+    out: Vec<Try>,
+    /// From another of its room.
+    from_neighbour: Vec<Try>,
+    /// From one of another room.
+    from_stranger: Vec<Try>,
+    /// From this host: who does not answer here, either, proves nothing.
+    from_here: Vec<Try>,
 }
 
-/// Tries all at once, inside.
-pub(super) fn run(seat: &Inside, plan: Vec<Try>) -> Result<Vec<Told>, Fault> {
-    seat.run_async(move || async move {
-        let tries = plan.into_iter().map(|one| async move {
-            Told {
-                of: one,
-                answered: answered(one).await,
-            }
-        });
-        let told = join_all(tries).await;
-        tokio::time::sleep(ON_ITS_WAY).await;
-        told
+pub(super) struct AllTold {
+    pub(super) out: Vec<Told>,
+    pub(super) into: Vec<Told>,
+    pub(super) from_here: Vec<Told>,
+}
+
+/// A connection, a datagram and a ping to somebody who listens.
+fn to_ears(way: Way, ips: &[IpAddr], ears: &Ears) -> Result<Vec<Try>, Fault> {
+    let (tcp, udp) = ears.ports().map_err(|error| broken(&error))?;
+    let tries = ips.iter().flat_map(|ip| {
+        let at = |port, how| Try {
+            way,
+            to: SocketAddr::new(*ip, port),
+            how,
+        };
+        [at(tcp, How::Touch), at(udp, How::Send), at(0, How::Ping)]
+    });
+    Ok(tries.collect())
+}
+
+pub(super) fn plans(stand: &Stand, targets: &Targets, ears: &AllEars) -> Result<Plans, Fault> {
+    let host = host::addresses(stand.host);
+    let mut out = Vec::new();
+    for (way, ips) in [
+        (Way::Neighbour, vec![stand.neighbour.address]),
+        (Way::OtherRoom, vec![stand.stranger.address]),
+        (Way::Host, host.clone()),
+    ] {
+        if let Some(of) = ears.of(way) {
+            out.extend(to_ears(way, &ips, of)?);
+        }
+    }
+    // Whatever else the host serves; what has a line of its own is told of there.
+    let named: Vec<u16> = targets.services.iter().map(|service| service.port).collect();
+    let served = host::listening().into_iter().filter(|port| !named.contains(port));
+    for port in served {
+        out.extend(host.iter().map(|ip| Try {
+            way: Way::Host,
+            to: SocketAddr::new(*ip, port),
+            how: How::Touch,
+        }));
+    }
+    for service in &targets.services {
+        let tries = addresses(service, &host, stand.egress).into_iter();
+        out.extend(tries.map(|to| Try {
+            way: service.way,
+            to,
+            how: How::Connect,
+        }));
+    }
+    let beyond = beyond(targets);
+    out.extend(&beyond);
+    out.push(Try {
+        way: Way::Dns,
+        to: SocketAddr::new(ENGINE_RESOLVER, DNS),
+        how: How::AskEngine,
+    });
+    out.extend(host.iter().map(|ip| Try {
+        way: Way::Dns,
+        to: SocketAddr::new(*ip, DNS),
+        how: How::Ask,
+    }));
+    Ok(Plans {
+        out,
+        from_neighbour: to_ears(Way::Neighbour, &[stand.seat.address], &ears.seat)?,
+        from_stranger: to_ears(Way::OtherRoom, &[stand.seat.address], &ears.seat)?,
+        from_here: beyond,
     })
 }
 
-async fn answered(one: Try) -> bool {
+/// Who is not on this host.
+fn beyond(targets: &Targets) -> Vec<Try> {
+    let mut all = Vec::new();
+    for (way, addresses) in [
+        (Way::Metadata, &targets.metadata),
+        (Way::Private, &targets.private),
+        (Way::Internet, &targets.internet),
+    ] {
+        for to in addresses {
+            all.push(Try {
+                way,
+                to: *to,
+                how: How::Touch,
+            });
+            all.push(Try {
+                way,
+                to: SocketAddr::new(to.ip(), 0),
+                how: How::Ping,
+            });
+        }
+    }
+    let resolvers = host::resolvers().into_iter().map(|ip| SocketAddr::new(ip, DNS));
+    for to in resolvers.chain(targets.resolvers.iter().copied()) {
+        all.extend([How::Ask, How::Touch].map(|how| Try { way: Way::Dns, to, how }));
+    }
+    all
+}
+
+/// Tries everything at once, each where it belongs.
+pub(super) fn run(stand: &Stand, plans: Plans, ears: &AllEars, patience: Duration) -> Result<AllTold, Fault> {
+    let Plans {
+        out,
+        from_neighbour,
+        from_stranger,
+        from_here,
+    } = plans;
+    std::thread::scope(|scope| {
+        let inside = |place: &Inside, plan: Vec<Try>, from: Way| {
+            let (place, nonce) = (place.clone(), ears.nonce(from));
+            scope.spawn(move || place.run_async(move || all_told(plan, nonce, patience)))
+        };
+        let neighbour = inside(&stand.neighbour, from_neighbour, Way::Neighbour);
+        let stranger = inside(&stand.stranger, from_stranger, Way::OtherRoom);
+        let seat = inside(&stand.seat, out, Way::Route);
+        let nonce = ears.nonce(Way::Route);
+        let here = scope.spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            io::Result::Ok(runtime.block_on(all_told(from_here, nonce, patience)))
+        });
+        let ended = || Fault::new(FaultCode::NotIsolated, "a try ended early");
+        let mut into = neighbour.join().map_err(|_| ended())??;
+        into.extend(stranger.join().map_err(|_| ended())??);
+        Ok(AllTold {
+            out: seat.join().map_err(|_| ended())??,
+            into,
+            from_here: here.join().map_err(|_| ended())?.map_err(|error| broken(&error))?,
+        })
+    })
+}
+
+async fn all_told(plan: Vec<Try>, nonce: Nonce, patience: Duration) -> Vec<Told> {
+    let tries = plan.into_iter().map(|one| async move {
+        Told {
+            of: one,
+            answered: answered(one, nonce, patience).await,
+        }
+    });
+    let told = join_all(tries).await;
+    tokio::time::sleep(ON_ITS_WAY).await;
+    told
+}
+
+async fn answered(one: Try, nonce: Nonce, patience: Duration) -> bool {
     match one.how {
-        How::Connect => matches!(timeout(PATIENCE, TcpStream::connect(one.to)).await, Ok(Ok(_))),
-        How::Touch => match timeout(PATIENCE, TcpStream::connect(one.to)).await {
+        How::Connect => matches!(timeout(patience, TcpStream::connect(one.to)).await, Ok(Ok(_))),
+        How::Touch => match timeout(patience, TcpStream::connect(one.to)).await {
             Ok(Ok(_)) => true,
             Ok(Err(error)) => error.kind() == io::ErrorKind::ConnectionRefused,
             Err(_) => false,
         },
         How::Send => {
             if let Ok(socket) = socket(one.to).await {
-                let _ = socket.send(b"x").await;
+                for _ in 0..DATAGRAMS {
+                    let _ = socket.send(&nonce).await;
+                    tokio::time::sleep(ON_ITS_WAY).await;
+                }
             }
             // Whoever it was sent to tells.
             false
         }
-        How::Ask | How::AskEngine => ask(one.to, one.how == How::AskEngine).await.unwrap_or(false),
+        How::Ping => timeout(patience, ping(one.to)).await.is_ok_and(|answer| answer.is_ok()),
+        How::Ask | How::AskEngine => {
+            let asked = ask(one.to, one.how == How::AskEngine);
+            matches!(timeout(patience, asked).await, Ok(Ok(true)))
+        }
     }
 }
 
@@ -163,11 +284,26 @@ async fn socket(to: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// Waits for an echo.
+async fn ping(to: SocketAddr) -> io::Result<()> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, Some(ipproto::ICMP))?;
+    let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket))?;
+    socket.connect(to).await?;
+    socket.send(&ECHO).await?;
+    let mut answer = [0; 64];
+    socket.recv(&mut answer).await?;
+    // Anything else, such as that nobody is there, is an error of the socket's.
+    (answer[0] == 0)
+        .then_some(())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 async fn ask(to: SocketAddr, is_engine: bool) -> io::Result<bool> {
     let socket = socket(to).await?;
     socket.send(QUESTION).await?;
     let mut answer = [0; 512];
-    let length = timeout(PATIENCE, socket.recv(&mut answer)).await??;
+    let length = socket.recv(&mut answer).await?;
     Ok(tells(&answer[..length], is_engine))
 }
 
@@ -177,86 +313,7 @@ fn tells(answer: &[u8], is_engine: bool) -> bool {
     is_mine && (!is_engine || answer[3] & 0x0f != SERVER_FAILURE)
 }
 
-/// The lines of the report.
-pub(super) fn report(stand: &Stand, ears: &AllEars, told: Vec<Told>) -> Result<Vec<Reach>, Fault> {
-    let mut all: Vec<Reach> = Way::ALL
-        .map(|way| Reach {
-            way,
-            tried: Vec::new(),
-            answered: Vec::new(),
-        })
-        .to_vec();
-    for Told { of, answered } in told {
-        let Some(reach) = line(&mut all, of.way) else { continue };
-        let name = match of.how {
-            How::Send => format!("{} by datagram", of.to),
-            _ => of.to.to_string(),
-        };
-        if answered {
-            reach.answered.push(name.clone());
-        }
-        reach.tried.push(name);
-    }
-    for way in [Way::Neighbour, Way::OtherRoom, Way::Host] {
-        let heard = ears.of(way).map(Ears::heard).unwrap_or_default();
-        if let (Some(reach), true) = (
-            line(&mut all, way),
-            heard.iter().any(|from| from.ip() == stand.seat.address),
-        ) {
-            reach.answered.push("a datagram that came through".to_owned());
-        }
-    }
-    if let Some(reach) = line(&mut all, Way::Route) {
-        route(stand, &ears.seat, reach)?;
-    }
-    if let Some(reach) = line(&mut all, Way::Ipv6) {
-        reach.answered = stand.seat.addresses6()?;
-        reach.tried = vec!["any address of the seat".to_owned()];
-    }
-    Ok(all)
-}
-
-fn line(all: &mut [Reach], way: Way) -> Option<&mut Reach> {
-    all.iter_mut().find(|reach| reach.way == way)
-}
-
-/// From here, which is where the proxy is.
-fn route(stand: &Stand, seat: &Ears, reach: &mut Reach) -> Result<(), Fault> {
-    let (port, _) = seat.ports().map_err(|error| broken(&error))?;
-    let to = SocketAddr::new(stand.seat.address, port);
-    reach.tried.push(to.to_string());
-    if std::net::TcpStream::connect_timeout(&to, PATIENCE).is_ok() {
-        reach.answered.push(to.to_string());
-    }
-    Ok(())
-}
-
-/// The host's own router, if it has one.
-pub(super) fn router() -> Option<IpAddr> {
-    router_in(&std::fs::read_to_string(ROUTES).unwrap_or_default())
-}
-
-fn router_in(table: &str) -> Option<IpAddr> {
-    let gateway = |line: &str| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        let is_default = columns.get(1) == Some(&"00000000");
-        let raw = u32::from_str_radix(columns.get(2)?, 16).ok()?;
-        let ip = Ipv4Addr::from(raw.to_ne_bytes());
-        (is_default && !ip.is_unspecified()).then_some(IpAddr::V4(ip))
-    };
-    table.lines().skip(1).find_map(gateway)
-}
-
-/// The resolvers that the host itself uses; one on its loopback is not a seat's.
-fn host_resolvers() -> Vec<IpAddr> {
-    let text = std::fs::read_to_string(RESOLVERS).unwrap_or_default();
-    let named = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
-    named.filter(|ip: &IpAddr| ip.is_ipv4() && !ip.is_loopback()).collect()
-}
-
-fn broken(error: &io::Error) -> Fault {
+pub(super) fn broken(error: &io::Error) -> Fault {
     Fault::new(
         FaultCode::NotIsolated,
         format!("the host cannot listen for a probe: {error}"),
@@ -281,11 +338,5 @@ mod tests {
         assert!(!tells(&answer(SERVER_FAILURE), true), "the engine asked nobody");
         assert!(tells(&answer(SERVER_FAILURE), false), "somebody else is there");
         assert!(!tells(&answer(0)[..8], false) && !tells(b"something else, long enough", false));
-    }
-
-    #[test]
-    fn the_router_is_found() {
-        let table = "Iface\tDestination\tGateway\nlab-1\t0000D00A\t00000000\neth0\t00000000\t0100A8C0\n";
-        assert_eq!(router_in(table), Some(IpAddr::from([192, 168, 0, 1])));
     }
 }
