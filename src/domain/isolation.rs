@@ -136,12 +136,13 @@ impl Reach {
     #[must_use]
     pub fn judge(&self, egress: Egress) -> Check {
         let name = self.way.name();
-        let answered = self.answered.join(", ");
+        let answered = few(&self.answered);
         match (self.answered.is_empty(), self.way.is_wanted(egress)) {
             (true, false) if !self.unreachable.is_empty() && self.tried.is_empty() => {
                 let text = format!("closed; but this host itself does not reach {}", few(&self.unreachable));
                 Check::ok(name, text)
             }
+            (true, false) if self.way == Way::Ipv6 => Check::ok(name, "closed: the seat has no address of it"),
             (true, false) if self.tried.is_empty() => Check::ok(name, "closed: there is nothing to reach"),
             (true, false) => Check::ok(name, format!("closed: nothing answered at {}", few(&self.tried))),
             (false, true) => Check::ok(name, format!("open, as it should be: {answered}")),
@@ -154,7 +155,7 @@ impl Reach {
                 let silent = [self.tried.as_slice(), &self.unreachable].concat();
                 Check::ok(name, format!("permitted; nothing answered at {}", few(&silent)))
             }
-            (false, false) => Check::fail(name, format!("OPEN: {}", few(&self.answered)), self.way.hint()),
+            (false, false) => Check::fail(name, format!("OPEN: {answered}"), self.way.hint()),
         }
     }
 }

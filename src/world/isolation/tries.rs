@@ -1,5 +1,6 @@
 //! The single tries of a look: connections, datagrams, pings, questions for a name.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -67,7 +68,7 @@ impl AllEars {
 }
 
 /// How one address is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum How {
     /// By a connection that must come about.
     Connect,
@@ -84,7 +85,7 @@ pub(super) enum How {
 }
 
 /// One try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Try {
     pub(super) way: Way,
     pub(super) to: SocketAddr,
@@ -172,6 +173,8 @@ pub(super) fn plans(stand: &Stand, targets: &Targets, ears: &AllEars) -> Result<
         to: SocketAddr::new(*ip, DNS),
         how: How::Ask,
     }));
+    let mut seen = HashSet::new();
+    out.retain(|one| seen.insert(*one));
     Ok(Plans {
         out,
         from_neighbour: to_ears(Way::Neighbour, &[stand.seat.address], &ears.seat)?,
