@@ -1,12 +1,14 @@
 //! Seats' routes in every way that there is: out of labels or from the gateway, by path or by host, ready when the proxy
 //! says so, and found again when it has forgotten them. With real Traefiks, started as `labtop traefik-config` says.
 
+mod door;
 mod lab;
 mod proxy;
 mod students;
 
 use std::time::Duration;
 
+use door::Door;
 use lab::{Lab, docker, until, until_within};
 use proxy::{SERVER, Traefik};
 use students::{Browser, Gateway, codes, free_port, lab_before, roster};
@@ -83,8 +85,19 @@ fn a_proxy_without_the_engines_socket_reads_all_routes_from_the_gateway() {
         let answer = an.get(path);
         assert!(!answer.text.contains("seat final/binh"), "{path}: {answer:?}");
     }
-    let upgraded = traefik.upgrade("/api/r/an/");
-    assert_eq!(upgraded.status, 401, "nobody is let in without a session");
+    assert_eq!(
+        traefik.upgrade("/api/r/an/").status,
+        401,
+        "nobody is let in without a session"
+    );
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let upgraded = an.get_with("/api/r/an/ws", upgrade);
+    assert!(
+        upgraded.status == 101 && upgraded.text.contains(&Scene::heard("an", "/ws")),
+        "{upgraded:?}"
+    );
+    assert_eq!(binh.get_with("/api/r/an/ws", upgrade).status, 403);
 
     scene.lab.run(&["room", "close", "final", "--yes"]).expect(0);
     until("the route is gone, and a page says where to go", || {
@@ -115,6 +128,52 @@ fn a_seat_is_ready_when_its_route_answers_and_not_any_more_when_it_does_not() {
         });
         let _traefik = Traefik::by_config(&scene.lab, scene.front);
         becomes("the route is there again", "ready");
+        scene.lab.run(&["room", "close", "final", "--yes"]).expect(0);
+    }
+}
+
+#[test]
+fn after_a_restart_of_the_engine_every_route_leads_to_its_own_seat_and_never_to_anothers() {
+    for provider in ["docker", "http"] {
+        let mut door = Door::honest();
+        let routing = format!("provider = \"{provider}\"\nprobe = \"traefik\"\n{}", door.config());
+        let scene = scene(&routing, "");
+        let traefik = Traefik::by_config(&scene.lab, scene.front);
+        let file = roster(&scene.lab, "id,name\nan,Ánh\nbinh,Bình\n");
+        scene.lab.run(&["room", "open", "final", "--roster", &file]).expect(0);
+        let codes = codes(&scene.lab, "final");
+        let browsers = ["an", "binh"].map(|student| {
+            let mut browser = Browser::new(traefik.port());
+            browser.sign_in(student, &codes[student]);
+            (student, browser)
+        });
+        let ids = ["an", "binh"].map(|student| {
+            let id = scene.lab.seat("final", student)["container_id"].clone();
+            id.as_str().unwrap().to_owned()
+        });
+        // Neither labtop nor Traefik hears of it: the seats end, and come back in another order.
+        door.close();
+        docker(&["stop", "-t", "0", &ids[0], &ids[1]]);
+        docker(&["start", &ids[1], &ids[0]]);
+        let own_or_nobodys = || {
+            let pages = browsers.iter().map(|(student, browser)| {
+                let page = browser.get(&format!("/api/r/{student}/"));
+                let own = page
+                    .text
+                    .contains(&Scene::heard(student, &format!("/api/r/{student}/")));
+                assert!(own || !page.text.contains("heard"), "{student}: {page:?}");
+                own
+            });
+            pages.collect::<Vec<_>>() == [true, true]
+        };
+        own_or_nobodys();
+        door.open();
+        until_within("every route leads to its own seat again", FOUND_WITHIN, || {
+            // As long as the engine is away to it, a list says so.
+            let list = scene.lab.run(&["ls", "--json"]);
+            let ready = list.code == 0 && list.stdout.matches("\"phase\": \"ready\"").count() == 2;
+            (own_or_nobodys() && ready).then_some(())
+        });
         scene.lab.run(&["room", "close", "final", "--yes"]).expect(0);
     }
 }
