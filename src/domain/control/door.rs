@@ -69,6 +69,8 @@ pub(super) struct Admission {
     pub ticket: TicketId,
     pub session: SessionRecord,
     pub seat: Vec<SeatRecord>,
+    /// Whether it was ended before it was written.
+    pub revoked: bool,
 }
 
 impl Control {
@@ -211,7 +213,12 @@ impl Control {
             changes.push(Change::AddSeats(seat.clone()));
         }
         changes.push(self.note_of(actor, verb, &session, "admitted"));
-        let admission = Admission { ticket, session, seat };
+        let admission = Admission {
+            ticket,
+            session,
+            seat,
+            revoked: false,
+        };
         self.start(Task::Write(changes), Doing::Admit(Box::new(admission)));
     }
 
@@ -244,14 +251,14 @@ impl Control {
 
     /// A session is written: it opens its seat from now on, and an earlier one of the same student none.
     pub(super) fn admitted(&mut self, admission: Admission) {
-        let Admission { ticket, session, seat } = admission;
+        let Admission {
+            ticket,
+            session,
+            seat,
+            revoked,
+        } = admission;
         for record in seat {
             self.seated(record);
-        }
-        if session.onlooker.is_none() && !self.is_listed(&session.seat) {
-            // Taken off the roster while this was being written.
-            self.write_fail_open(vec![Change::EndSessions(vec![session.id])]);
-            return self.out.push(Effect::Answer(ticket, KnockAnswer::NoRoom));
         }
         let same = |other: &SessionRecord| {
             session.onlooker.is_none() && other.onlooker.is_none() && other.seat.student == session.seat.student
@@ -265,6 +272,16 @@ impl Control {
             .collect();
         for id in &over {
             self.forget_session(id, Ended::TakenOver);
+        }
+        // The ledger has this one in their place by now, so they are over whatever becomes of it.
+        if session.onlooker.is_none() && !self.is_listed(&session.seat) {
+            // Taken off the roster while this was being written.
+            self.write_fail_open(vec![Change::EndSessions(vec![session.id])]);
+            return self.out.push(Effect::Answer(ticket, KnockAnswer::NoRoom));
+        }
+        if revoked {
+            let over = Refusal::conflict("A supervisor has ended this session: sign in again");
+            return self.out.push(Effect::Answer(ticket, over.into()));
         }
         let (seat, address) = (&session.seat, &session.address);
         let news = match (&session.onlooker, !over.is_empty()) {

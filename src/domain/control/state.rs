@@ -80,10 +80,18 @@ impl Doing {
         }
     }
 
-    /// The session that it begins.
+    /// The session that it begins, unless that is over already.
     pub fn admits(&self) -> Option<&SessionRecord> {
         match self {
-            Self::Admit(admission) => Some(&admission.session),
+            Self::Admit(admission) if !admission.revoked => Some(&admission.session),
+            _ => None,
+        }
+    }
+
+    /// The admission of somebody, to call it off.
+    pub fn admission(&mut self) -> Option<&mut Admission> {
+        match self {
+            Self::Admit(admission) => Some(admission),
             _ => None,
         }
     }
@@ -174,6 +182,8 @@ pub(super) struct RosterChange {
     pub drop: Vec<(RoomName, StudentId)>,
     /// Seats whose sessions are over.
     pub over: Vec<SeatId>,
+    /// Students whose sessions are over, wherever they are.
+    pub renewed: Vec<StudentId>,
     /// What to say.
     pub text: String,
 }

@@ -62,6 +62,7 @@ impl Control {
                 .collect(),
             drop: dropped.into_iter().map(|student| (room.clone(), student)).collect(),
             text,
+            ..RosterChange::default()
         };
         self.write_accepted(ticket, changes, Accepted::Roster(change));
         Ok(())
@@ -118,6 +119,7 @@ impl Control {
                  in{}",
                 self.what_stays(from, student)
             ),
+            ..RosterChange::default()
         };
         let changes = vec![
             Change::DropFromRoster(from.clone(), student.clone()),
@@ -136,11 +138,9 @@ impl Control {
         (room, codes): (&RoomName, &[(StudentId, CodeHash)]),
     ) -> Result<(), Refusal> {
         self.must_be_listed(room, codes.iter().map(|(student, _)| student))?;
-        // Whoever had the old code may be in with it.
-        let sessions = self.door.sessions.values().map(|session| &session.seat);
-        let over = sessions.filter(|seat| codes.iter().any(|(student, _)| *student == seat.student));
         let change = RosterChange {
-            over: over.cloned().collect(),
+            // Whoever had the old code may be in with it by the time that this is written.
+            renewed: codes.iter().map(|(student, _)| student.clone()).collect(),
             text: format!("New codes for {} of room {room}", students(codes.len())),
             ..RosterChange::default()
         };
@@ -204,10 +204,16 @@ impl Control {
                 all.remove(student);
             }
         }
-        for (room, student, minutes) in change.put {
-            rosters.entry(room).or_default().insert(student, minutes);
+        for (room, student, minutes) in &change.put {
+            rosters
+                .entry(room.clone())
+                .or_default()
+                .insert(student.clone(), *minutes);
         }
-        let (_, ended) = self.end_sessions(Ended::Revoked, |one| change.over.contains(&one.seat));
+        let RosterChange { over, renewed, .. } = &change;
+        let (_, ended) = self.end_sessions(Ended::Revoked, |one| {
+            over.contains(&one.seat) || renewed.contains(&one.seat.student)
+        });
         if let Some(ended) = ended {
             self.write_fail_open(vec![ended]);
         }

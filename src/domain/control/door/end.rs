@@ -39,16 +39,22 @@ impl Control {
         done("You are signed out")
     }
 
-    /// Ends the sessions that `which` is true for, and tells how many. In force at once.
+    /// Ends the sessions that `which` is true for, those that are being written, too, and tells how many. In force at
+    /// once.
     pub(in crate::domain::control) fn end_sessions(
         &mut self,
         why: Ended,
         which: impl Fn(&SessionRecord) -> bool,
     ) -> (usize, Option<Change>) {
         let sessions = self.door.sessions.values().filter(|session| which(session));
-        let ids: Vec<SessionId> = sessions.map(|session| session.id.clone()).collect();
+        let mut ids: Vec<SessionId> = sessions.map(|session| session.id.clone()).collect();
         for id in &ids {
             self.forget_session(id, why);
+        }
+        let coming = self.ops.values_mut().filter_map(Doing::admission);
+        for admission in coming.filter(|one| which(&one.session) && !one.revoked) {
+            admission.revoked = true;
+            ids.push(admission.session.id.clone());
         }
         let count = ids.len();
         (count, (count > 0).then_some(Change::EndSessions(ids)))
