@@ -13,6 +13,7 @@ use super::Gateway;
 use super::pages::{Login, Word, show};
 use super::request::{COOKIE, address, is_same_site, is_secure, session_cookie, way_back};
 use crate::domain::door::{AccessCode, Ended, Knock, KnockAnswer, SessionRecord};
+use crate::domain::fault::RefusalCode;
 use crate::domain::ids::{RoomName, SessionId};
 
 /// What the address of the login page may say.
@@ -233,6 +234,9 @@ fn not_in(answer: KnockAnswer, form: &Credentials) -> Response {
             "The code is right, but no room is open for you now. Try again when it begins.",
         ),
         KnockAnswer::Wrong => (StatusCode::UNAUTHORIZED, WRONG),
+        KnockAnswer::Refused { refusal } if refusal.code == RefusalCode::Conflict => {
+            return again(StatusCode::CONFLICT, &refusal.text, form);
+        }
         KnockAnswer::Refused { refusal } => {
             tracing::error!(%refusal, "the agent refuses this gateway");
             (StatusCode::SERVICE_UNAVAILABLE, AWAY)

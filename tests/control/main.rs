@@ -15,6 +15,7 @@ mod roles;
 #[path = "../rows/mod.rs"]
 mod rows;
 mod rules;
+mod sessions;
 mod setbacks;
 mod snapshots;
 mod time_left;

@@ -167,7 +167,9 @@ impl Control {
     /// Whether the student has a session, or is being given one, that this sign-in may not end. The stricter of the two
     /// rooms counts.
     fn refuses_second(&self, seat: &SeatId) -> bool {
-        let of_student = |session: &&SessionRecord| session.onlooker.is_none() && session.seat.student == seat.student;
+        let of_student = |session: &&SessionRecord| {
+            session.onlooker.is_none() && session.seat.student == seat.student && self.is_of_now(session)
+        };
         let coming = self.ops.values().filter_map(Doing::admits);
         let others: Vec<&SessionRecord> = self.door.sessions.values().chain(coming).filter(of_student).collect();
         let refuses = |room: &RoomName| {
@@ -175,6 +177,12 @@ impl Control {
             room.is_some_and(|room| room.record.template.door.second_login == SecondLogin::Refuse)
         };
         !others.is_empty() && (refuses(&seat.room) || others.iter().any(|other| refuses(&other.seat.room)))
+    }
+
+    /// Whether the session is of a class that goes on: one that is over opens nothing, and keeps nobody out of the next.
+    fn is_of_now(&self, session: &SessionRecord) -> bool {
+        let room = self.rooms.get(&session.seat.room).map(|room| &room.record);
+        room.is_some_and(|room| room.session == session.opening && room.wanted == RoomWanted::Open)
     }
 
     fn look_in(
@@ -263,15 +271,10 @@ impl Control {
         let same = |other: &SessionRecord| {
             session.onlooker.is_none() && other.onlooker.is_none() && other.seat.student == session.seat.student
         };
-        let over: Vec<SessionId> = self
-            .door
-            .sessions
-            .values()
-            .filter(|other| same(other))
-            .map(|other| other.id.clone())
-            .collect();
-        for id in &over {
-            self.forget_session(id, Ended::TakenOver);
+        let others = self.door.sessions.values().filter(|other| same(other));
+        let ended: Vec<(SessionId, bool)> = others.map(|one| (one.id.clone(), self.is_of_now(one))).collect();
+        for (id, of_now) in &ended {
+            self.forget_session(id, if *of_now { Ended::TakenOver } else { Ended::Expired });
         }
         // The ledger has this one in their place by now, so they are over whatever becomes of it.
         if session.onlooker.is_none() && !self.is_listed(&session.seat) {
@@ -283,6 +286,7 @@ impl Control {
             let over = Refusal::conflict("A supervisor has ended this session: sign in again");
             return self.out.push(Effect::Answer(ticket, over.into()));
         }
+        let over: Vec<SessionId> = ended.into_iter().filter_map(|(id, of_now)| of_now.then_some(id)).collect();
         let (seat, address) = (&session.seat, &session.address);
         let news = match (&session.onlooker, !over.is_empty()) {
             (Some(who), _) => Notice::info(format!("{who} looks into {seat} from {address}")),
