@@ -7,10 +7,11 @@ use labtop::domain::record::Wanted;
 use labtop::domain::role::{Actor, Rights, Role};
 use labtop::domain::seen::RunState;
 
+use crate::door::template_of;
 use crate::world::World;
 
 /// Rooms that people think of.
-const ROOMS: [&str; 3] = ["a", "b", "a-1"];
+pub const ROOMS: [&str; 3] = ["a", "b", "a-1"];
 
 pub fn room(name: &str) -> RoomName {
     name.parse().unwrap()
@@ -29,6 +30,7 @@ impl World {
     /// A supervisor asks for something.
     pub fn command(&mut self) {
         let command = self.think_of();
+        self.may_look_before(&command);
         self.ask(command);
         if self.rng.chance(10) {
             // Another one has the same idea at the same moment.
@@ -54,6 +56,9 @@ impl World {
             .get(&ticket)
             .is_none_or(|(_, replies)| *replies == 0)
         {
+            // The seat of a student who comes may be written, and not there yet: then nobody meant it.
+            let mut seats = seats;
+            seats.retain(|id, _| self.control.as_ref().is_some_and(|control| control.has_seat(id)));
             self.oracle.asked(&command, &seats);
         }
     }
@@ -117,8 +122,8 @@ impl World {
             )
         };
         Command::OpenRoom {
+            template: self.door.lives.then(|| template_of(&room)),
             room,
-            template: None,
             seats,
             minutes: (self.rng.chance(20) || self.short_leases && self.rng.chance(60)).then_some(1),
             exam: false,
@@ -139,7 +144,7 @@ impl World {
         }
     }
 
-    fn some_seat(&mut self, room: &RoomName) -> SeatId {
+    pub fn some_seat(&mut self, room: &RoomName) -> SeatId {
         let there: Vec<SeatId> = self
             .ledger
             .seats

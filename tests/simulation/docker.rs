@@ -4,6 +4,7 @@
 //! work" is its length.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use labtop::domain::ids::{ContainerId, RoomName, SeatId};
 use labtop::domain::proof::Stillness;
@@ -20,6 +21,8 @@ pub struct Container {
     pub finished: u64,
     pub cpu_ns: u64,
     pub oom: bool,
+    /// No other container has ever had it.
+    pub address: IpAddr,
     /// Thaws and starts so far: what an adapter learns from the event stream.
     pub stirs: u64,
     /// Of another instance: nobody here is shown it, and nobody may touch it.
@@ -37,7 +40,7 @@ impl Container {
             finished_at: self.finished.to_string(),
             exit_code: 137,
             oom_killed: self.oom,
-            address: None,
+            address: (!self.state.is_down()).then_some(self.address),
             pid: None,
             spec: String::new(),
         }
@@ -77,6 +80,8 @@ pub enum Event {
     Gone(ContainerId),
 }
 
+/// 10.0.0.0, from which addresses are counted.
+const FIRST_ADDRESS: u32 = 0x0a00_0000;
 /// Volumes of another instance are told apart by their session.
 pub const FOREIGN_SESSION: u64 = 1_000_000;
 
@@ -122,6 +127,11 @@ impl Docker {
         self.ours().find(|c| c.seat == *seat)
     }
 
+    /// Who answers at an address.
+    pub fn at(&self, address: IpAddr) -> Option<&Container> {
+        self.ours().find(|c| c.address == address && !c.state.is_down())
+    }
+
     fn ours(&self) -> impl Iterator<Item = &Container> {
         self.containers.values().filter(|c| !c.foreign)
     }
@@ -148,6 +158,7 @@ impl Docker {
             finished: 0,
             cpu_ns: 0,
             oom: false,
+            address: Ipv4Addr::from(FIRST_ADDRESS.wrapping_add(u32::try_from(self.next_id).unwrap_or(0))).into(),
             stirs: 0,
             foreign: false,
         };
@@ -170,27 +181,17 @@ impl Docker {
 
     /// What runs uses the CPU and writes.
     fn students_work_in(&mut self, id: &ContainerId) {
-        let Some(container) = self.containers.get_mut(id) else {
-            return;
-        };
-        container.cpu_ns += 1;
-        let key = (container.seat.clone(), container.session);
-        if let Some(volume) = self.volumes.get_mut(&key) {
-            volume.writes += 1;
+        if let Some(container) = self.containers.get_mut(id) {
+            works(container, &mut self.volumes);
         }
     }
 
     /// Time passes: every running container writes when its dice say so.
     pub fn students_work(&mut self, mut busy: impl FnMut() -> bool) {
-        let running: Vec<ContainerId> = self
-            .containers
-            .values()
-            .filter(|c| c.state == RunState::Running)
-            .map(|c| c.id.clone())
-            .collect();
-        for id in running {
+        let running = |c: &&mut Container| c.state == RunState::Running;
+        for container in self.containers.values_mut().filter(running) {
             if busy() {
-                self.students_work_in(&id);
+                works(container, &mut self.volumes);
             }
         }
     }
@@ -306,5 +307,13 @@ impl Docker {
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
+    }
+}
+
+fn works(container: &mut Container, volumes: &mut BTreeMap<VolumeKey, Volume>) {
+    container.cpu_ns += 1;
+    let key = (container.seat.clone(), container.session);
+    if let Some(volume) = volumes.get_mut(&key) {
+        volume.writes += 1;
     }
 }

@@ -15,6 +15,7 @@ use crate::docker::{Volume, VolumeKey};
 use crate::engine::Deed;
 use crate::leases::Leases;
 use crate::ledger::Ledger;
+use crate::sessions::Sessions;
 use crate::world::World;
 
 /// What people asked for, and what is under way.
@@ -27,6 +28,7 @@ pub struct Oracle {
     /// Rooms that somebody closes.
     pub closes: BTreeSet<RoomName>,
     pub leases: Leases,
+    pub sessions: Sessions,
     pub discards: BTreeSet<RoomName>,
     pub tickets: BTreeMap<TicketId, (Command, u32)>,
     proven: BTreeSet<ArchiveId>,
@@ -53,6 +55,7 @@ impl Oracle {
         self.wish = ledger.seats.values().map(|s| (s.id.clone(), s.wanted)).collect();
         let closed = ledger.rooms.values().filter(|r| r.wanted == RoomWanted::Closed);
         self.closes = closed.map(|r| r.name.clone()).collect();
+        self.sessions.born(ledger);
     }
 
     pub fn strangers(&mut self, strangers: Vec<(ContainerId, RunState, u64, u64)>) {
@@ -147,6 +150,7 @@ impl World {
             Effect::Run(op, task) => {
                 if let Task::Write(changes) = task {
                     self.note_grants(changes);
+                    self.note_door_write(*op, changes);
                 }
                 self.check_task(*op, task);
             }
@@ -156,12 +160,13 @@ impl World {
                     self.violated(format!("progress of {ticket:?}, which nobody waits for"));
                 }
             }
-            Effect::Cancel(_) | Effect::Tell(_) | Effect::Answer(..) => {}
+            Effect::Answer(ticket, answer) => self.check_answer(*ticket, answer),
+            Effect::Cancel(_) | Effect::Tell(_) => {}
         }
     }
 
     fn check_task(&mut self, op: OpId, task: &Task) {
-        if !self.told_up && !matches!(task, Task::Write(_) | Task::Preflight { .. }) {
+        if !self.told_up && !matches!(task, Task::Write(_) | Task::Preflight { .. } | Task::Absolve(_)) {
             self.violated(format!("{task:?} while the engine is down"));
         }
         if let Some((seat, lane)) = seat_of(task) {
@@ -199,7 +204,8 @@ impl World {
                 let written = row.is_some_and(|row| row.wanted == Wanted::Gone);
                 let held = row.is_some_and(|row| row.held);
                 let ended = self.oracle.leases.over.contains(seat) && !held;
-                self.oracle.closes.contains(&seat.room) || ended || written && !held
+                let given_back = self.oracle.sessions.given_back.contains(seat);
+                self.oracle.closes.contains(&seat.room) || ended || given_back || written && !held
             }
             _ => true,
         };
@@ -241,6 +247,13 @@ impl World {
         let (command, replies) = (command.clone(), *replies);
         if replies > 1 {
             self.violated(format!("{command:?} was answered {replies} times"));
+        }
+        self.note_door_reply(&command, outcome);
+        if let (Command::OpenRoom { room, .. }, Outcome::Done { .. }) = (&command, outcome) {
+            self.check_opened(room);
+        }
+        if let (Command::CloseRoom { room, .. }, Outcome::Done { .. }) = (&command, outcome) {
+            self.may_open_again(room);
         }
         if let (Command::CloseRoom { room, .. }, Outcome::Done { .. }) = (&command, outcome)
             && !self.haunted.contains(room)

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use labtop::domain::ids::SeatId;
-use labtop::domain::record::{Change, Wanted};
+use labtop::domain::record::Change;
 
 use crate::world::World;
 
@@ -37,10 +37,8 @@ impl World {
             let end_ms = now.mono_ms + left_ms;
             self.oracle.leases.granted.insert(row.id.clone(), end_ms);
             self.oracle.leases.over.remove(&row.id);
-            // A seat of that name whose lease ended in an earlier life.
-            if self.oracle.wish.get(&row.id) == Some(&Wanted::Gone) {
-                self.oracle.wish.remove(&row.id);
-            }
+            // Whatever an earlier seat of that name was told to be.
+            self.oracle.wish.remove(&row.id);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows what each change does to the rows, as the real ledger's statements do it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use labtop::domain::effect::OpId;
 use labtop::domain::ids::{RoomName, SeatId};
@@ -23,14 +23,27 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// What an agent starts with.
     pub fn state(&self) -> LedgerState {
         let state = LedgerState {
             rooms: self.rooms.values().cloned().collect(),
             seats: self.seats.values().cloned().collect(),
             engine: self.engine.clone(),
+            collected: self.collected(),
             ..LedgerState::default()
         };
         self.people.clone().into_state(state)
+    }
+
+    /// Seats that are gone, and whose work was archived in the present opening of their room.
+    fn collected(&self) -> Vec<SeatId> {
+        let of_now = |claim: &&ArchiveClaim| {
+            let room = self.rooms.get(&claim.seat.room);
+            room.is_some_and(|room| room.session == claim.session && !room.ended) && claim.epoch != 0
+        };
+        let seats = self.archives.iter().filter(of_now).map(|claim| &claim.seat);
+        let gone: BTreeSet<&SeatId> = seats.filter(|seat| !self.seats.contains_key(seat)).collect();
+        gone.into_iter().cloned().collect()
     }
 
     pub fn apply(&mut self, change: Change) {

@@ -1,11 +1,14 @@
-//! A seeded simulation of the agent's mind with engine, store and ledger around it, in which effects fail, hang,
-//! repeat and come late, people meddle, and the process dies. The design's invariants hold in every run.
+//! A seeded simulation of the agent's mind with engine, store, ledger and gateway around it, in which effects fail,
+//! hang, repeat and come late, people meddle, students come and go, and the process dies. The design's invariants hold
+//! in every run.
 //!
 //! `LABTOP_SIM_SEEDS=n` plays the seeds 0 to n-1 (10,000 when unset); `LABTOP_SIM_SEED=n` plays one and tells its story.
 
 mod actor;
 mod docker;
+mod door;
 mod engine;
+mod gateway;
 mod invariants;
 mod leases;
 mod ledger;
@@ -13,6 +16,7 @@ mod rng;
 #[path = "../rows/mod.rs"]
 mod rows;
 mod run;
+mod sessions;
 mod store;
 mod tasks;
 mod world;
@@ -94,6 +98,7 @@ fn is_noticed(sabotage: Sabotage, word: &str) {
         .first()
         .unwrap_or_else(|| panic!("{sabotage:?} was not noticed in {SABOTAGE_SEEDS} seeds"));
     assert!(noticed.violations[0].contains(word), "{:?}", noticed.violations);
+    println!("{word}: seed {}", noticed.seed);
 }
 
 #[test]
@@ -131,4 +136,76 @@ fn a_ledger_that_forgets_archives_is_noticed() {
         ..Sabotage::default()
     };
     is_noticed(sabotage, "is lost");
+}
+
+#[test]
+fn a_ledger_that_keeps_two_sessions_of_a_student_is_noticed() {
+    let sabotage = Sabotage {
+        hoarding: true,
+        ..Sabotage::default()
+    };
+    is_noticed(sabotage, "one of two sessions");
+}
+
+#[test]
+fn a_ledger_that_forgets_sessions_is_noticed() {
+    let sabotage = Sabotage {
+        fleeting: true,
+        ..Sabotage::default()
+    };
+    is_noticed(sabotage, "before their session was written");
+}
+
+#[test]
+fn a_ledger_that_keeps_sessions_that_are_over_is_noticed() {
+    let sabotage = Sabotage {
+        clinging: true,
+        ..Sabotage::default()
+    };
+    is_noticed(sabotage, "is over, and in the ledger");
+}
+
+#[test]
+fn a_restart_that_reads_no_sessions_is_noticed() {
+    let sabotage = Sabotage {
+        unread: true,
+        ..Sabotage::default()
+    };
+    is_noticed(sabotage, "after a restart");
+}
+
+#[test]
+fn a_restart_that_forgets_who_has_handed_in_is_noticed() {
+    let sabotage = Sabotage {
+        unremembered: true,
+        ..Sabotage::default()
+    };
+    is_noticed(sabotage, "is made again");
+}
+
+#[test]
+fn a_gateway_that_misses_news_is_noticed() {
+    let sabotage = Sabotage {
+        lossy: true,
+        ..Sabotage::default()
+    };
+    is_noticed(sabotage, "the mirror differs");
+}
+
+#[test]
+fn a_gateway_that_does_not_compare_openings_is_noticed() {
+    let sabotage = Sabotage {
+        any_opening: true,
+        ..Sabotage::default()
+    };
+    is_noticed(sabotage, "opens another seat");
+}
+
+#[test]
+fn a_gateway_that_lets_into_closed_seats_is_noticed() {
+    let sabotage = Sabotage {
+        never_shut: true,
+        ..Sabotage::default()
+    };
+    is_noticed(sabotage, "seat that is shut");
 }

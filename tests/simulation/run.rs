@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use labtop::domain::command::Command;
-use labtop::domain::control::Rules;
+use labtop::domain::control::{Control, Rules};
+use labtop::domain::door::SessionRecord;
 use labtop::domain::ids::{RoomName, SeatId};
 use labtop::domain::record::{RoomWanted, Wanted};
 use labtop::domain::seen::RunState;
@@ -31,6 +32,7 @@ pub struct Report {
 /// Plays one seed.
 pub fn play(seed: u64, sabotage: Sabotage, tell: bool) -> Report {
     let mut world = World::new(seed, rules(), sabotage, tell);
+    world.build_door();
     bad_days(&mut world);
     if world.violations.is_empty() {
         quiet_end(&mut world);
@@ -54,6 +56,7 @@ fn bad_days(world: &mut World) {
         twice: up_to(20),
         lost: up_to(20),
         slow: up_to(30),
+        hangs: 0,
     };
     world.allow_discard = world.rng.chance(10);
     world.short_leases = world.rng.chance(10);
@@ -65,8 +68,10 @@ fn bad_days(world: &mut World) {
     let horizon_ms = world.rng.between(least, most);
     world.add_strangers();
     world.rebirth();
-    let opening = world.open(crate::actor::room("a"));
-    world.ask(opening);
+    if !world.schedule_door(horizon_ms, bad) {
+        let opening = world.open(crate::actor::room("a"));
+        world.ask(opening);
+    }
     schedule(world, 3, 12, horizon_ms, || Event::Command);
     if bad {
         schedule(world, 0, 8, horizon_ms, || Event::Meddle);
@@ -99,6 +104,7 @@ fn schedule(world: &mut World, least: u64, most: u64, within_ms: u64, event: fn(
 /// process dies once more (in some runs, to save time).
 fn quiet_end(world: &mut World) {
     world.weather = Weather::default();
+    world.quiet = true;
     world.note(|_| "from here on nothing fails".into());
     world.engine_rises();
     if world.control.is_none() {
@@ -124,50 +130,83 @@ fn quiet_end(world: &mut World) {
         come_to_rest(world, "after one more death");
     }
     let after = end_state(world);
+    let (before, after) = (before.at(world), after.at(world));
     if world.violations.is_empty() && before != after {
         world.violated(format!("one more death changed the end from {before:?} to {after:?}"));
     }
 }
 
-/// What each seat is in the end.
-fn end_state(world: &World) -> BTreeMap<SeatId, Option<RunState>> {
+/// What each seat is in the end, and who is in.
+#[derive(Debug, PartialEq)]
+struct EndState {
+    seats: BTreeMap<SeatId, Option<RunState>>,
+    sessions: Vec<SessionRecord>,
+}
+
+impl EndState {
+    /// Without sessions whose time has come meanwhile.
+    fn at(mut self, world: &World) -> Self {
+        let now_ms = world.now().unix_ms;
+        self.sessions.retain(|one| one.ends_unix_ms > now_ms);
+        self
+    }
+}
+
+fn end_state(world: &World) -> EndState {
     let rows = world.ledger.seats.keys();
-    rows.map(|id| (id.clone(), world.docker.of_seat(id).map(|c| c.state)))
-        .collect()
+    let seats = rows.map(|id| (id.clone(), world.docker.of_seat(id).map(|c| c.state)));
+    let sessions = world.control.iter().flat_map(Control::sessions);
+    EndState {
+        seats: seats.collect(),
+        sessions: sessions.cloned().collect(),
+    }
 }
 
 fn come_to_rest(world: &mut World, when: &str) {
     let until = world.mono_ms + REST_WITHIN_MS;
     while world.violations.is_empty() && (world.late_pending > 0 || unrest(world).is_some()) {
         if !world.step(until) {
-            let what = unrest(world).unwrap_or_default();
+            let what = unrest(world).map(|why| why()).unwrap_or_default();
             world.violated(format!("no rest {when}: {what}"));
         }
     }
 }
 
+/// What is said of unrest: put into words only when it is told.
+type Why<'w> = Box<dyn Fn() -> String + 'w>;
+
 /// Why the world is not as wanted yet.
-fn unrest(world: &World) -> Option<String> {
-    let control = world.control.as_ref()?;
-    let _ = control;
+fn unrest(world: &World) -> Option<Why<'_>> {
+    if world.control.is_none() {
+        return Some(Box::new(|| "the agent is dead".into()));
+    }
     if !world.jobs.is_empty() || !world.ledger.line.is_empty() {
-        return Some(format!("still under way: {:?}", world.jobs));
+        return Some(Box::new(|| format!("still under way: {:?}", world.jobs)));
+    }
+    if let Some(unanswered) = world.oracle.sessions.unanswered() {
+        return Some(Box::new(move || unanswered.clone()));
+    }
+    if let Some(differ) = world.sessions_differ() {
+        return Some(Box::new(move || differ.clone()));
     }
     if let Some((ticket, (command, _))) = world.oracle.tickets.iter().find(|(_, (_, n))| *n == 0) {
-        return Some(format!("{ticket:?} {command:?} was never answered"));
+        return Some(Box::new(move || format!("{ticket:?} {command:?} was never answered")));
     }
     for room in world.ledger.rooms.values() {
         if room.wanted == RoomWanted::Closed && !room.ended {
-            return Some(format!("room {} has not ended: {:?}", room.name, world.ledger.seats));
+            let seats = &world.ledger.seats;
+            return Some(Box::new(move || format!("room {} has not ended: {seats:?}", room.name)));
         }
         if room.ended
             && let Some(left) = world.left_of(&room.name)
         {
-            return Some(format!("room {} has ended, but there is {left}", room.name));
+            return Some(Box::new(move || {
+                format!("room {} has ended, but there is {left}", room.name)
+            }));
         }
     }
     if let Some(carrier) = world.docker.carriers.first() {
-        return Some(format!("carrier {carrier} is left"));
+        return Some(Box::new(move || format!("carrier {carrier} is left")));
     }
     world.ledger.seats.values().find_map(|row| {
         let state = world.docker.of_seat(&row.id).map(|c| c.state);
@@ -177,7 +216,8 @@ fn unrest(world: &World) -> Option<String> {
             Wanted::Stopped => state.is_none_or(RunState::is_down),
             Wanted::Gone => false,
         };
-        (!good).then(|| format!("{} should be {:?} and is {state:?}", row.id, row.wanted))
+        let why = move || format!("{} should be {:?} and is {state:?}", row.id, row.wanted);
+        (!good).then(|| Box::new(why) as Why<'_>)
     })
 }
 

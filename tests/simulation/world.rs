@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use labtop::domain::control::{Control, Input, Now, Rules};
 use labtop::domain::effect::{Effect, Fact, OpId, TicketId};
 use labtop::domain::fault::{Fault, FaultCode};
-use labtop::domain::ids::RoomName;
+use labtop::domain::ids::{RoomName, SeatId};
 use labtop::domain::record::Change;
 use labtop::domain::seen::EngineState;
 
 use crate::docker::Docker;
+use crate::door::Door;
 use crate::engine::{Deed, down, up};
+use crate::gateway::Gateway;
 use crate::invariants::Oracle;
 use crate::ledger::Ledger;
 use crate::rng::Rng;
@@ -36,6 +38,20 @@ pub enum Event {
     Tick(u32),
     Command,
     Meddle,
+    /// A browser does something at the students' door.
+    Knock,
+    /// A supervisor does what concerns the door.
+    DoorCommand,
+    /// A room is opened for whoever is on its roster.
+    Comers(RoomName),
+    /// The next class comes into a room that was closed.
+    NextClass(RoomName),
+    /// A supervisor uses the code with this digest.
+    LookIn(String),
+    /// A student who has given a seat back comes again.
+    ComesBack(SeatId),
+    /// The host sleeps longer than any session lasts.
+    Night,
     Die,
     /// The agent is told to stop, and dies some time later, whether it has come to its end or not.
     Stop,
@@ -62,6 +78,22 @@ pub struct Sabotage {
     pub credulous: bool,
     /// The ledger says a write is done and forgets it.
     pub forgetful: bool,
+    /// The ledger keeps a student's earlier session beside the new one.
+    pub hoarding: bool,
+    /// The ledger says a session is written and forgets it.
+    pub fleeting: bool,
+    /// The ledger says a session is over and keeps it.
+    pub clinging: bool,
+    /// An agent that starts is told of no session.
+    pub unread: bool,
+    /// An agent that starts is told of no seat that was collected.
+    pub unremembered: bool,
+    /// News of the door do not reach the gateway.
+    pub lossy: bool,
+    /// The gateway does not compare the opening of a session with that of the seat.
+    pub any_opening: bool,
+    /// The gateway lets into seats that are being closed.
+    pub never_shut: bool,
 }
 
 /// How bad the days are.
@@ -79,6 +111,8 @@ pub struct Weather {
     pub lost: u64,
     /// Calls that are slow, percent.
     pub slow: u64,
+    /// Writes of the ledger that hang, percent.
+    pub hangs: u64,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a circumstance of its own")]
@@ -100,11 +134,15 @@ pub struct World {
     pub weather: Weather,
     pub sabotage: Sabotage,
     pub oracle: Oracle,
+    pub door: Door,
+    pub gateway: Gateway,
     pub steps: u64,
     /// Rooms in which a hung call may still do something.
     pub haunted: BTreeSet<RoomName>,
     pub late_pending: usize,
     pub allow_discard: bool,
+    /// Whether the bad days are over.
+    pub quiet: bool,
     /// Whether leases are so short that some end.
     pub short_leases: bool,
     pub next_ticket: u64,
@@ -135,10 +173,13 @@ impl World {
             weather: Weather::default(),
             sabotage,
             oracle: Oracle::default(),
+            door: Door::default(),
+            gateway: Gateway::default(),
             steps: 0,
             haunted: BTreeSet::new(),
             late_pending: 0,
             allow_discard: false,
+            quiet: false,
             short_leases: false,
             next_ticket: 0,
             violations: Vec::new(),
@@ -209,6 +250,9 @@ impl World {
         self.happen(event);
         self.hear_engine();
         self.check_strangers();
+        if self.door.lives {
+            self.gateway_hears();
+        }
         true
     }
 
@@ -224,6 +268,23 @@ impl World {
             Event::Commit => self.commit(),
             Event::Command => self.command(),
             Event::Meddle => self.meddle(),
+            Event::Knock => self.knocks(),
+            Event::DoorCommand => self.door_command(),
+            Event::Comers(room) => {
+                let command = self.open_to_comers(room);
+                self.ask(command);
+            }
+            Event::NextClass(room) => {
+                let command = if self.rng.chance(60) {
+                    self.open(room)
+                } else {
+                    self.open_to_comers(room)
+                };
+                self.ask(command);
+            }
+            Event::LookIn(digest) => self.look_in(digest),
+            Event::ComesBack(seat) => self.sign_in(seat.student, Some(seat.room)),
+            Event::Night => self.night(),
             Event::Die => self.die(),
             Event::Stop => self.stop(),
             Event::Rebirth => self.rebirth(),
@@ -246,8 +307,9 @@ impl World {
     }
 
     fn tell(&mut self, fact: Fact) {
-        if let Fact::Done(op, _) = &fact {
+        if let Fact::Done(op, result) = &fact {
             self.oracle.answered(*op);
+            self.note_door_written(*op, result.is_ok());
         }
         if let Fact::Engine(state) = &fact {
             self.told_up = matches!(state, EngineState::Up(_));
@@ -261,12 +323,16 @@ impl World {
         let now = self.now();
         self.note_ends();
         let Some(control) = &mut self.control else { return };
+        let ticked = matches!(input, Input::Tick);
         let effects = control.handle(now, input);
         let wake = control.wake_at_ms().max(self.mono_ms + 1);
         for effect in effects {
             self.note(|_| format!("    -> {effect:?}"));
             self.check_effect(&effect);
             self.take(effect);
+        }
+        if self.door.lives {
+            self.check_sessions(ticked);
         }
         if wake < self.tick_at_ms {
             self.tick_at_ms = wake;
@@ -313,6 +379,11 @@ impl World {
 
     /// One write of the ledger's thread: all of it or nothing.
     fn commit(&mut self) {
+        if self.weather.hangs > 0 && self.rng.chance(self.weather.hangs) {
+            self.note(|_| "the disk hangs".into());
+            let wait = self.rng.between(5_000, 40_000);
+            return self.after(wait, Event::Commit);
+        }
         let Some((op, changes)) = self.ledger.line.pop_front() else {
             return;
         };
@@ -330,12 +401,10 @@ impl World {
         self.answer_write(Fact::Done(op, result));
     }
 
-    /// The ledger's thread answers in order; the tasks that wait for it may overtake each other by a hair.
+    /// The ledger's answers come in the order of its writes, and some of them twice.
     fn answer_write(&mut self, fact: Fact) {
-        /// How much later another task's message may be sent although it was answered first.
-        const HAIR_MS: u64 = 3;
-        let at = (self.mono_ms + self.delay()).max(self.ledger_ms.saturating_sub(HAIR_MS));
-        self.ledger_ms = self.ledger_ms.max(at);
+        let at = (self.mono_ms + self.delay()).max(self.ledger_ms);
+        self.ledger_ms = at;
         let (life, wait) = (self.life, at - self.mono_ms);
         if self.rng.chance(self.weather.twice) {
             self.after(wait + 5, Event::Tell(life, fact.clone()));
@@ -345,11 +414,17 @@ impl World {
 
     fn apply(&mut self, changes: Vec<Change>) {
         self.check_changes(&changes);
+        self.note_door_commit(&changes);
         for change in changes {
-            if !(self.sabotage.forgetful && matches!(change, Change::AddArchive(..))) {
-                self.ledger.apply(change);
+            match change {
+                Change::AddArchive(..) if self.sabotage.forgetful => {}
+                Change::PutSession(_) if self.sabotage.fleeting => {}
+                Change::EndSessions(_) if self.sabotage.clinging => {}
+                Change::PutSession(session) if self.sabotage.hoarding => self.ledger.people.sessions.push(session),
+                change => self.ledger.apply(change),
             }
         }
+        self.check_door_rows();
     }
 
     fn stop(&mut self) {
@@ -379,6 +454,7 @@ impl World {
         }
         self.jobs.clear();
         self.clock_is_forgotten();
+        self.gateway.loses_agent();
         self.life += 1;
         self.oracle.forget_life();
         self.queue
@@ -392,8 +468,18 @@ impl World {
     pub fn rebirth(&mut self) {
         self.life += 1;
         self.note(|w| format!("the process starts with {:?} {:?}", w.ledger.rooms, w.ledger.seats));
-        self.control = Some(Control::restore(self.rules.clone(), self.ledger.state()));
+        let mut known = self.ledger.state();
+        if self.sabotage.unread {
+            known.sessions.clear();
+        }
+        if self.sabotage.unremembered {
+            known.collected.clear();
+        }
+        self.control = Some(Control::restore(self.rules.clone(), known));
         self.oracle.born(&self.ledger);
+        if let Some(differ) = self.sessions_differ() {
+            self.violated(format!("after a restart {differ}"));
+        }
         self.stream_ms = self.mono_ms;
         self.ledger_ms = self.mono_ms;
         self.in_order(Fact::Engine(if self.engine_up { up() } else { down() }));
