@@ -235,7 +235,9 @@ fn not_in(answer: KnockAnswer, form: &Credentials) -> Response {
         ),
         KnockAnswer::Wrong => (StatusCode::UNAUTHORIZED, WRONG),
         KnockAnswer::Refused { refusal } if refusal.code == RefusalCode::Conflict => {
-            return again(StatusCode::CONFLICT, &refusal.text, form);
+            // A supervisor ended it meanwhile, or the agent is about to stop.
+            let words = "That did not work this time. Sign in again in a moment, or ask your supervisor.";
+            return again(StatusCode::CONFLICT, words, form);
         }
         KnockAnswer::Refused { refusal } => {
             tracing::error!(%refusal, "the agent refuses this gateway");

@@ -286,7 +286,10 @@ impl Control {
             let over = Refusal::conflict("A supervisor has ended this session: sign in again");
             return self.out.push(Effect::Answer(ticket, over.into()));
         }
-        let over: Vec<SessionId> = ended.into_iter().filter_map(|(id, of_now)| of_now.then_some(id)).collect();
+        let over: Vec<SessionId> = ended
+            .into_iter()
+            .filter_map(|(id, of_now)| of_now.then_some(id))
+            .collect();
         let (seat, address) = (&session.seat, &session.address);
         let news = match (&session.onlooker, !over.is_empty()) {
             (Some(who), _) => Notice::info(format!("{who} looks into {seat} from {address}")),
