@@ -110,12 +110,10 @@ async fn every_line_of_a_closed_room_is_closed() {
         !route.answered.is_empty(),
         "and yet the host reaches the seat: {route:?}"
     );
-    for reach in &reaches[1..] {
-        let is_service = [Way::Docker, Way::Redis, Way::Store, Way::Gateway, Way::Traefik].contains(&reach.way);
-        assert_eq!(
-            reach.tried.is_empty(),
-            is_service || reach.way == Way::Private && reach.tried.is_empty()
-        );
+    // Who is beyond the host may not be there at all.
+    let near = [Way::Neighbour, Way::OtherRoom, Way::Host, Way::Dns];
+    for reach in reaches.iter().filter(|reach| near.contains(&reach.way)) {
+        assert!(!reach.tried.is_empty(), "{reach:?}");
     }
     site.end().await;
 }
