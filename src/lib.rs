@@ -13,6 +13,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod engine;
+pub mod firewall;
 pub mod gateway;
 pub mod log;
 pub mod metrics;

@@ -1,8 +1,6 @@
 //! `labtop doctor`: what works and what does not; what a room's seats reach; and the host's firewall.
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use super::args::DoctorArgs;
 use super::attach::attach;
@@ -10,9 +8,7 @@ use super::exit::{Exit, Problem, complain, print};
 use super::list::{ask, json, odd_answer};
 use super::table::{self, Align};
 use crate::domain::command::{Answer, Check, CheckState, ENGINE_CHECK, Query};
-
-/// labtop's part of the host's firewall.
-const RULES: &str = include_str!("../../assets/nftables/labtop.nft");
+use crate::firewall;
 
 /// `labtop doctor`.
 ///
@@ -20,7 +16,7 @@ const RULES: &str = include_str!("../../assets/nftables/labtop.nft");
 /// When the agent or the engine does not answer, the firewall cannot be loaded, or the output cannot be written.
 pub async fn doctor(args: DoctorArgs, config: Option<&Path>) -> Result<Exit, Problem> {
     if args.fix {
-        load_firewall()?;
+        load_firewall().await?;
     }
     let query = match args.room {
         Some(room) => Query::Isolation { room },
@@ -62,31 +58,18 @@ fn checks_text(checks: &[Check]) -> String {
 }
 
 /// Loads the table; what is there of it is replaced at once.
-fn load_firewall() -> Result<(), Problem> {
+async fn load_firewall() -> Result<(), Problem> {
     let failed = |text: String| Problem::new(Exit::Failed, text);
     if !rustix::process::geteuid().is_root() {
-        return Err(failed(
-            "loading the firewall takes root: `sudo labtop doctor --fix`".to_owned(),
-        ));
+        let text = "loading the firewall takes root: `sudo labtop doctor --fix`";
+        return Err(failed(text.to_owned()));
     }
-    let spawned = Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut nft = spawned.map_err(|error| {
+    let loaded = firewall::load().await;
+    loaded.map_err(|why| {
         failed(format!(
-            "cannot run nft: {error}. Install nftables, then `labtop doctor --fix` again"
+            "the firewall is not loaded: {why}. nft (the package nftables) must be there and know the kernel; then try again"
         ))
     })?;
-    if let Some(mut input) = nft.stdin.take() {
-        input.write_all(RULES.as_bytes())?;
-    }
-    let output = nft.wait_with_output()?;
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr);
-        return Err(failed(format!("nft refused labtop's table: {}", why.trim())));
-    }
     complain(
         "The firewall's table `inet labtop` is loaded until the next boot; the unit labtop-agent loads it at every start.",
     );

@@ -28,7 +28,7 @@ pub(super) async fn examine(
     let (engine, holes, firewall, limits, subnets, ledger, store, leases, drift) = tokio::join!(
         engine(world, strange),
         isolation::holes(world),
-        isolation::firewall(world),
+        isolation::walls(world),
         limits(world),
         subnets(world),
         ledger(world),

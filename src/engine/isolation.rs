@@ -14,6 +14,7 @@ use crate::domain::ids::RoomName;
 use crate::domain::isolation::{Reach, fit_for_exam};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::template::Egress;
+use crate::firewall;
 use crate::world::isolation::{self, Targets};
 
 /// How often the firewall is looked at while an exam goes on.
@@ -64,7 +65,7 @@ impl World {
             _ => fault,
         };
         // What is tried is not everything that the host may serve: the rules close all of it.
-        match isolation::firewall().await {
+        match firewall::is_loaded().await {
             Ok(true) => {}
             found => {
                 let why = found.err().unwrap_or_else(|| "it is not".to_owned());
@@ -95,13 +96,13 @@ pub(super) async fn answer(world: &World, room: RoomName, egress: Egress) -> Ans
 }
 
 /// Whether the host's firewall has labtop's rules.
-pub(super) async fn firewall(world: &World) -> Check {
+pub(super) async fn walls(world: &World) -> Check {
     const NAME: &str = "firewall";
     if !world.docker.is_local() {
         let text = "the engine is on another host, whose firewall is not seen from here";
         return Check::warn(NAME, text, "Load labtop.nft there");
     }
-    match isolation::firewall().await {
+    match firewall::is_loaded().await {
         Ok(true) => Check::ok(NAME, "the table `inet labtop` is loaded"),
         Ok(false) => Check::warn(
             NAME,
@@ -123,10 +124,10 @@ pub(super) async fn keep_walls(snapshots: watch::Receiver<Arc<Snapshot>>, facts:
             (there, told) = (false, None);
             continue;
         }
-        match isolation::firewall().await {
+        match firewall::is_loaded().await {
             Ok(true) => (there, told) = (true, None),
             Ok(false) if there => {
-                let why = isolation::load().await.err();
+                let why = firewall::load().await.err();
                 // Once for each cause: it is tried again and again.
                 if told.as_ref() != Some(&why) {
                     let _ = facts.send(Fact::WallsLost(why.clone())).await;

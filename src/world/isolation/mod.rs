@@ -1,9 +1,8 @@
-//! What a seat reaches, tried from inside its network; and whether labtop's part of the host's firewall is in force.
+//! What a seat reaches, tried from inside its network.
 //!
-//! Knows: sockets, and nft. Must not know: how the containers are made ([`crate::world::docker`]), or what is permitted
+//! Knows: sockets. Must not know: how the containers are made ([`crate::world::docker`]), or what is permitted
 //! ([`crate::domain::isolation`]). A look blocks, at most some seconds: to be called where that is allowed.
 
-mod firewall;
 mod host;
 mod inside;
 mod report;
@@ -16,7 +15,6 @@ use crate::domain::fault::Fault;
 use crate::domain::isolation::{Reach, Way};
 use crate::domain::template::Egress;
 
-pub use firewall::{firewall, load};
 pub use inside::Inside;
 
 /// How long something may take to answer. On a bridge an answer takes microseconds; beyond the host a lost packet is sent

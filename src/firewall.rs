@@ -1,4 +1,6 @@
 //! labtop's part of the host's firewall: whether it is in force, and loading it.
+//!
+//! Knows: nft, and the rules. Must not know: who asks, the agent or a person.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 /// The rules.
-const RULES: &str = include_str!("../../../assets/nftables/labtop.nft");
+const RULES: &str = include_str!("../assets/nftables/labtop.nft");
 /// Stands in every chain of the rules that are in force when these are.
 const MARK: &str = "\"labtop 2\"";
 /// How many chains there are.
@@ -19,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Why nobody can tell, in words.
-pub async fn firewall() -> Result<bool, String> {
+pub async fn is_loaded() -> Result<bool, String> {
     let asked = Command::new("nft")
         .args(TABLE)
         .stdin(Stdio::null())
