@@ -45,6 +45,10 @@ pub(super) fn knock(run: &Run, actor: Actor, knock: Knock, reply: oneshot::Sende
         Knock::Receipt { session } => receipt_target(run, session),
         _ => None,
     };
+    let codes_given = match &knock {
+        Knock::SignIn { student, .. } => run.control.codes_given(student),
+        _ => 0,
+    };
     let (world, own) = (run.world.clone(), run.own.clone());
     let tried = tried(&knock);
     tokio::spawn(async move {
@@ -65,6 +69,7 @@ pub(super) fn knock(run: &Run, actor: Actor, knock: Knock, reply: oneshot::Sende
                     room,
                     session,
                     address,
+                    codes_given,
                 }),
             Knock::LookIn { code, address } => {
                 look(&world, &code, &address)

@@ -31,6 +31,7 @@ pub fn sign_in(rig: &mut Rig, ticket: u64, student: &str, name: Option<&str>) {
         room: name.map(room),
         session: session(usize::try_from(ticket).unwrap()),
         address: "192.0.2.7".into(),
+        codes_given: rig.control.codes_given(&student.parse().unwrap()),
     };
     rig.feed(Input::Knock(TicketId(ticket), gateway(), wish));
 }

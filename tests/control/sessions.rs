@@ -1,11 +1,11 @@
 //! Sessions that end while others begin.
 
 use labtop::domain::command::Command;
-use labtop::domain::door::{Ended, KnockAnswer, SecondLogin};
+use labtop::domain::door::{DoorWish, Ended, KnockAnswer, SecondLogin};
 use labtop::domain::role::Role;
 
 use crate::asks::{close, open_for, revoke};
-use crate::door::{answer, in_with, room_with, session, sign_in};
+use crate::door::{answer, in_with, room_with, session, sign_in, wish};
 use crate::rig::room;
 
 #[test]
@@ -31,6 +31,27 @@ fn new_codes_end_whatever_was_begun_with_the_old_ones() {
         rig.settle();
         assert_eq!(in_with(&rig, 2).id, session(2));
     }
+}
+
+#[test]
+fn a_code_that_is_replaced_while_it_is_proven_lets_nobody_in() {
+    let mut rig = room_with(|_| {});
+    let proven_before = DoorWish::SignIn {
+        student: "an".parse().unwrap(),
+        room: None,
+        session: session(1),
+        address: "192.0.2.7".into(),
+        codes_given: rig.control.codes_given(&"an".parse().unwrap()),
+    };
+    rig.ask(Command::SetCodes {
+        room: room("a"),
+        codes: vec![("an".parse().unwrap(), "$argon2id$new".parse().unwrap())],
+    });
+    rig.settle();
+    wish(&mut rig, 1, proven_before);
+    rig.settle();
+    assert_eq!(*answer(&rig, 1), KnockAnswer::Wrong);
+    assert!(rig.control.sessions().next().is_none());
 }
 
 #[test]

@@ -161,11 +161,13 @@ impl World {
 
     pub fn sign_in(&mut self, student: StudentId, room: Option<RoomName>) {
         let session = self.fresh_session();
+        let codes_given = self.control.as_ref().map_or(0, |control| control.codes_given(&student));
         self.knock(DoorWish::SignIn {
             student,
             room,
             session,
             address: "192.0.2.7".into(),
+            codes_given,
         });
     }
 

@@ -5,6 +5,7 @@
 
 mod end;
 mod lockout;
+mod look;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -14,8 +15,7 @@ use super::drain::stopping;
 use super::state::{Doing, Seat};
 use super::view::phase;
 use crate::domain::door::{
-    DoorSeat, DoorState, DoorWish, Ended, KnockAnswer, Leaving, PEEK_CODE_MS, SESSION_MAX_MS, SecondLogin,
-    SessionRecord,
+    DoorSeat, DoorState, DoorWish, Ended, KnockAnswer, Leaving, SESSION_MAX_MS, SecondLogin, SessionRecord,
 };
 use crate::domain::effect::{Effect, Task, TicketId};
 use crate::domain::fault::Refusal;
@@ -26,13 +26,10 @@ use crate::domain::policy::SEATS_PER_ROOM_MAX;
 use crate::domain::record::{AuditEntry, Change, RoomWanted, SeatRecord, Wanted};
 use crate::domain::role::Actor;
 use crate::domain::seen::RunState;
+use look::Peek;
 
-/// How long a supervisor may look into a seat before a new code is needed.
-const LOOK_MS: u64 = 60 * 60 * 1_000;
 /// Ended sessions that are remembered, so that a browser is told why.
 const ENDED_KEPT: usize = 1_000;
-/// Codes for a look that wait to be used.
-const PEEKS_MAX: usize = 64;
 const MINUTE_MS: u64 = 60_000;
 /// What a student is told who hands in and goes on.
 const SAVING: &str = "Your work is being saved; the receipt appears here";
@@ -51,16 +48,8 @@ pub(super) struct Door {
     trespassed: BTreeMap<SessionId, u64>,
     /// Who is locked out, and until when by the monotonic clock, milliseconds.
     locked_out: BTreeMap<String, u64>,
-}
-
-/// A code with which a supervisor may look into a seat, once.
-#[derive(Debug)]
-struct Peek {
-    digest: String,
-    seat: SeatId,
-    opening: u64,
-    who: String,
-    until_mono_ms: u64,
+    /// How often each student was given a code in this life of the agent.
+    codes_given: BTreeMap<StudentId, u64>,
 }
 
 /// A session that is being written, and the seat that is made for it.
@@ -83,7 +72,12 @@ impl Control {
                 room,
                 session,
                 address,
-            } => self.sign_in((ticket, actor), &student, room, (session, address)),
+                codes_given,
+            } if codes_given == self.codes_given(&student) => {
+                self.sign_in((ticket, actor), &student, room, (session, address))
+            }
+            // The code was replaced while it was proven.
+            DoorWish::SignIn { .. } => Err(KnockAnswer::Wrong),
             DoorWish::LookIn {
                 digest,
                 session,
@@ -143,6 +137,19 @@ impl Control {
         Ok(())
     }
 
+    /// How often the student was given a code: whoever proves one says how often that was when they began.
+    #[must_use]
+    pub fn codes_given(&self, student: &StudentId) -> u64 {
+        self.door.codes_given.get(student).copied().unwrap_or_default()
+    }
+
+    /// New codes are in force.
+    pub(super) fn note_codes(&mut self, students: &[StudentId]) {
+        for student in students {
+            *self.door.codes_given.entry(student.clone()).or_default() += 1;
+        }
+    }
+
     /// The rooms that a student may go into now.
     fn rooms_of(&self, student: &StudentId) -> Vec<RoomName> {
         let rooms = self.rooms.values().map(|room| &room.record);
@@ -183,31 +190,6 @@ impl Control {
     fn is_of_now(&self, session: &SessionRecord) -> bool {
         let room = self.rooms.get(&session.seat.room).map(|room| &room.record);
         room.is_some_and(|room| room.session == session.opening && room.wanted == RoomWanted::Open)
-    }
-
-    fn look_in(
-        &mut self,
-        (ticket, actor): (TicketId, &Actor),
-        digest: &str,
-        (id, address): (SessionId, String),
-    ) -> Result<(), KnockAnswer> {
-        let now_ms = self.now.mono_ms;
-        self.door.peeks.retain(|peek| peek.until_mono_ms > now_ms);
-        let Some(at) = self.door.peeks.iter().position(|peek| peek.digest == digest) else {
-            return Err(KnockAnswer::Wrong);
-        };
-        let peek = self.door.peeks.swap_remove(at);
-        let session = SessionRecord {
-            id,
-            seat: peek.seat,
-            opening: peek.opening,
-            began_unix_ms: self.now.unix_ms,
-            ends_unix_ms: self.now.unix_ms + LOOK_MS,
-            address,
-            onlooker: Some(peek.who),
-        };
-        self.admit(ticket, actor, session, "look in");
-        Ok(())
     }
 
     /// Writes a session, and with it the seat that its student has not got yet: it counts from then on.
@@ -393,29 +375,6 @@ impl Control {
         for room in BTreeSet::from([&session.seat.room, &seat.room]) {
             self.tell(Notice::incident(text.clone()).about(room));
         }
-    }
-
-    /// A supervisor is given a look into a seat.
-    pub(super) fn grant_peek(&mut self, actor: &Actor, seat: &SeatId, digest: String) -> Result<(), Refusal> {
-        let now_ms = self.now.mono_ms;
-        self.door.peeks.retain(|peek| peek.until_mono_ms > now_ms);
-        if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(Refusal::invalid("That is no digest of a code"));
-        }
-        if self.door.peeks.len() >= PEEKS_MAX {
-            return Err(Refusal::conflict(
-                "Too many codes wait to be used: try again in two minutes",
-            ));
-        }
-        let opening = self.seats.get(seat).map_or(0, |seat| seat.record.session);
-        self.door.peeks.push(Peek {
-            digest,
-            seat: seat.clone(),
-            opening,
-            who: actor.name.clone(),
-            until_mono_ms: now_ms + PEEK_CODE_MS,
-        });
-        Ok(())
     }
 
     /// Everything that doors are answered from.

@@ -91,6 +91,9 @@ pub enum DoorWish {
         session: SessionId,
         /// Their network address.
         address: String,
+        /// How often they had been given a code when theirs was begun to be proven: one that was replaced meanwhile is
+        /// void.
+        codes_given: u64,
     },
     /// A supervisor brings a code for a look.
     LookIn {

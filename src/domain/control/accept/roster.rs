@@ -211,6 +211,7 @@ impl Control {
                 .insert(student.clone(), *minutes);
         }
         let RosterChange { over, renewed, .. } = &change;
+        self.note_codes(renewed);
         let (_, ended) = self.end_sessions(Ended::Revoked, |one| {
             over.contains(&one.seat) || renewed.contains(&one.seat.student)
         });
