@@ -10,10 +10,10 @@ use tokio::process::Command;
 
 /// The rules.
 const RULES: &str = include_str!("../assets/nftables/labtop.nft");
-/// Stands in every chain of the rules that are in force when these are.
-const MARK: &str = "\"labtop 2\"";
-/// How many chains there are.
-const CHAINS: usize = 2;
+/// Stands at every rule that drops something, of those that are in force when these are.
+const MARK: &str = "\"labtop 3\"";
+/// How many there are.
+const DROPS: usize = 6;
 const TABLE: [&str; 4] = ["list", "table", "inet", "labtop"];
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -36,7 +36,7 @@ pub async fn is_loaded() -> Result<bool, String> {
         return Err("only root sees the firewall".to_owned());
     }
     let marks = String::from_utf8_lossy(&output.stdout).matches(MARK).count();
-    Ok(output.status.success() && marks == CHAINS)
+    Ok(output.status.success() && marks == DROPS)
 }
 
 /// Loads the rules; what is there of them is replaced at once.
@@ -74,9 +74,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_chain_of_the_rules_bears_their_mark() {
-        let rules: String = RULES.lines().filter(|line| !line.starts_with('#')).collect();
-        assert_eq!(rules.matches(MARK).count(), CHAINS);
-        assert_eq!(rules.matches("chain ").count(), CHAINS);
+    fn every_rule_that_drops_bears_the_mark() {
+        let rules = RULES.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let drops: Vec<&str> = rules.filter(|line| line.contains(" drop")).collect();
+        assert_eq!(drops.len(), DROPS);
+        assert!(
+            drops.iter().all(|line| line.ends_with(&format!("drop comment {MARK}"))),
+            "{drops:#?}"
+        );
     }
 }

@@ -6,7 +6,9 @@ mod lab;
 mod proxy;
 mod students;
 
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use door::Door;
 use lab::{Lab, docker, until, until_within};
@@ -25,11 +27,16 @@ struct Scene {
 
 /// With `routing` in its configuration; `PORT` is the proxy's.
 fn scene(routing: &str, gateway: &str) -> Scene {
+    scene_of(SERVER, routing, gateway)
+}
+
+/// The same with another program in its seats.
+fn scene_of(program: &str, routing: &str, gateway: &str) -> Scene {
     let (port, front) = (free_port(), free_port());
     let settings = format!("[routing]\n{routing}\n").replace("PORT", &front.to_string());
     let address = format!("127.0.0.1:{front}");
     let gateway = format!("traefik_url = \"http://{address}\"\n{gateway}").replace("PORT", &front.to_string());
-    let lab = lab_before(port, SERVER, &settings, "");
+    let lab = lab_before(port, program, &settings, "");
     let config = lab.path().join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text + &gateway).unwrap();
@@ -176,6 +183,52 @@ fn after_a_restart_of_the_engine_every_route_leads_to_its_own_seat_and_never_to_
         });
         scene.lab.run(&["room", "close", "final", "--yes"]).expect(0);
     }
+}
+
+/// A seat's program that takes an upgrade and then says again whatever it hears, for as long as somebody is there.
+const ECHO: &str = r"
+cat >/tmp/answer <<END
+while read -r header; do
+    case \$header in
+    ?) break ;;
+    esac
+done
+printf 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+exec cat
+END
+exec nc -ll -p 8080 -e /bin/sh /tmp/answer
+";
+
+#[test]
+fn whoever_is_signed_out_is_cut_off_also_where_they_are_already() {
+    let scene = scene_of(ECHO, "probe = \"traefik\"", "");
+    let traefik = Traefik::by_config(&scene.lab, scene.front);
+    scene.lab.run(&["room", "open", "final", "--students", "an"]).expect(0);
+    let code = codes(&scene.lab, "final").remove("an").unwrap();
+    let mut an = Browser::new(traefik.port());
+    an.sign_in("an", &code);
+    let mut line = an.upgraded("/api/r/an/ws");
+    let mut word = [0; 4];
+    line.write_all(b"one\n").unwrap();
+    line.read_exact(&mut word).unwrap();
+    assert_eq!(&word, b"one\n");
+
+    scene.lab.run(&["sessions", "revoke", "final/an"]).expect(0);
+    let since = Instant::now();
+    // Whoever listens hears the end, without a word of their own; nobody waits as long as the reading may.
+    let ends = |line: &mut TcpStream, since: Instant| {
+        let end = line.read(&mut [0]);
+        let cut = matches!(end, Ok(0) | Err(_)) && since.elapsed() < Duration::from_secs(10);
+        assert!(cut, "{end:?} after {:?}", since.elapsed());
+    };
+    ends(&mut line, since);
+    // The student comes back, and a second sign-in elsewhere cuts the first.
+    an.sign_in("an", &code);
+    let mut line = an.upgraded("/api/r/an/ws");
+    let since = Instant::now();
+    Browser::new(traefik.port()).sign_in("an", &code);
+    ends(&mut line, since);
+    scene.lab.run(&["room", "close", "final", "--yes"]).expect(0);
 }
 
 #[test]

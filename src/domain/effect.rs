@@ -3,6 +3,8 @@
 //! Effects are data; the engine runs them. Each carries an operation number, and exactly one [`Fact::Done`] answers it
 //! (a second one is ignored).
 
+use std::net::IpAddr;
+
 use super::command::{Outcome, ProgressReport};
 use super::door::KnockAnswer;
 use super::fault::Fault;
@@ -165,6 +167,8 @@ pub enum Task {
     Reap(ContainerId),
     /// Forgets a student's wrong codes.
     Absolve(StudentId),
+    /// Cuts the connections to a seat at this address, because somebody's session there is over.
+    Cut(SeatId, IpAddr),
 }
 
 /// What a task brought.

@@ -115,26 +115,30 @@ pub(super) async fn walls(world: &World) -> Check {
 
 /// Sees that the firewall keeps the table while an exam goes on, and loads it again where it may. Ends with the loop.
 ///
-/// A table that was never there is no loss: an admin has opened the exam without.
+/// A table that was never seen is told of once and not loaded: an admin may have opened the exam without, because
+/// something on the host does not go with it.
 pub(super) async fn keep_walls(snapshots: watch::Receiver<Arc<Snapshot>>, facts: mpsc::Sender<Fact>) {
-    let (mut there, mut told) = (false, None);
+    // From the beginning: after a reboot the exam is there, and the table may not be.
+    let (mut seen, mut told) = (matches!(firewall::is_loaded().await, Ok(true)), None);
     while !facts.is_closed() {
         sleep(WALLS_EVERY).await;
         if !snapshots.borrow().rooms.iter().any(|room| room.exam) {
-            (there, told) = (false, None);
+            told = None;
             continue;
         }
-        match firewall::is_loaded().await {
-            Ok(true) => (there, told) = (true, None),
-            Ok(false) if there => {
-                let why = firewall::load().await.err();
-                // Once for each cause: it is tried again and again.
-                if told.as_ref() != Some(&why) {
-                    let _ = facts.send(Fact::WallsLost(why.clone())).await;
-                    told = Some(why);
-                }
+        let loss = match firewall::is_loaded().await {
+            Ok(true) => {
+                (seen, told) = (true, None);
+                continue;
             }
-            Ok(false) | Err(_) => {}
+            Ok(false) if seen => firewall::load().await.err(),
+            Ok(false) => Some("it was not there since the agent started".to_owned()),
+            Err(why) => Some(why),
+        };
+        // Once for each cause: it is tried again and again.
+        if told.as_ref() != Some(&loss) {
+            let _ = facts.send(Fact::WallsLost(loss.clone())).await;
+            told = Some(loss);
         }
     }
 }

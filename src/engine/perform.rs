@@ -2,17 +2,25 @@
 //!
 //! Kill, freeze, thaw and the ledger take no permit: they overtake whatever waits.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::probe;
 use super::world::World;
 use crate::domain::effect::{SeatOrder, Task, Yield};
 use crate::domain::fault::{Fault, FaultCode};
+use crate::domain::ids::SeatId;
 use crate::domain::proof::Warrant;
 use crate::domain::seen::ContainerSeen;
+use crate::world::cut::cut;
+
+/// When connections are cut after the end of a session, each after the one before.
+const CUT_AFTER: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(1_500)];
 
 /// How a task tells how far it is.
 pub(super) type Tell = Arc<dyn Fn(String) + Send + Sync>;
@@ -64,8 +72,27 @@ impl World {
                 self.tidy(&warrant).await;
                 Ok(Yield::Nothing)
             }
+            Task::Cut(seat, address) => {
+                self.cut(&seat, address).await;
+                Ok(Yield::Nothing)
+            }
             Task::List => self.docker.list().await.map(Yield::Listed),
             other => Box::pin(self.call(other, cancel)).await,
+        }
+    }
+
+    /// Cuts what an ended session may have begun. Gateways hear of its end within a second; who comes back before is cut
+    /// again.
+    async fn cut(&self, seat: &SeatId, address: IpAddr) {
+        if !self.docker.is_local() {
+            return;
+        }
+        for pause in CUT_AFTER {
+            sleep(pause).await;
+            if let Err(why) = cut(address).await {
+                tracing::error!(%seat, why, "connections of an ended session may go on: restart or freeze the seat");
+                return;
+            }
         }
     }
 

@@ -156,5 +156,6 @@ fn name(task: &Task) -> String {
         Task::RemoveVolume(warrant) => format!("remove volume {}", warrant.seat()),
         Task::Reap(id) => format!("reap {id}"),
         Task::Absolve(student) => format!("absolve {student}"),
+        Task::Cut(seat, _) => format!("cut {seat}"),
     }
 }

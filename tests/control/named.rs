@@ -8,7 +8,7 @@ use labtop::domain::record::Change;
 pub fn names_of(task: &Task) -> Vec<RoomName> {
     match task {
         Task::Write(changes) => changes.iter().flat_map(names_in).collect(),
-        Task::List | Task::Reap(_) | Task::Absolve(_) => Vec::new(),
+        Task::List | Task::Reap(_) | Task::Absolve(_) | Task::Cut(..) => Vec::new(),
         Task::Preflight { room, .. } | Task::EnsureNetwork { room, .. } | Task::RemoveNetwork(room) => {
             vec![room.clone()]
         }

@@ -445,7 +445,9 @@ impl Rig {
                 self.world.volumes.retain(|v| v.seat != *warrant.seat());
                 Yield::Nothing
             }
-            Task::Preflight { .. } | Task::Snapshot(_) | Task::Reap(_) | Task::Absolve(_) => Yield::Nothing,
+            Task::Preflight { .. } | Task::Snapshot(_) | Task::Reap(_) | Task::Absolve(_) | Task::Cut(..) => {
+                Yield::Nothing
+            }
         })
     }
 }

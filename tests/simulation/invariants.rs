@@ -166,7 +166,12 @@ impl World {
     }
 
     fn check_task(&mut self, op: OpId, task: &Task) {
-        if !self.told_up && !matches!(task, Task::Write(_) | Task::Preflight { .. } | Task::Absolve(_)) {
+        if !self.told_up
+            && !matches!(
+                task,
+                Task::Write(_) | Task::Preflight { .. } | Task::Absolve(_) | Task::Cut(..)
+            )
+        {
             self.violated(format!("{task:?} while the engine is down"));
         }
         if let Some((seat, lane)) = seat_of(task) {

@@ -69,11 +69,11 @@ impl World {
     }
 
     fn turn(&mut self, job: &mut Job) -> Turn {
-        if !self.engine_up && !matches!(job.task, Task::Verify { .. } | Task::Absolve(_)) {
+        if !self.engine_up && !matches!(job.task, Task::Verify { .. } | Task::Absolve(_) | Task::Cut(..)) {
             return Some(Err(Fault::new(FaultCode::EngineUnreachable, "connection refused")));
         }
         match job.task.clone() {
-            Task::Write(_) | Task::Absolve(_) => Some(Ok(Yield::Nothing)),
+            Task::Write(_) | Task::Absolve(_) | Task::Cut(..) => Some(Ok(Yield::Nothing)),
             Task::List => self.list(job),
             Task::Preflight { .. } => Some(self.whim("the image cannot be inspected").map(|()| Yield::Nothing)),
             Task::EnsureNetwork { room, .. } => Some(self.call(Deed::MakeNetwork(room)).map(|()| Yield::Nothing)),

@@ -166,6 +166,29 @@ impl Browser {
         answer.json()
     }
 
+    /// A connection that was upgraded to a WebSocket: what follows its head.
+    pub fn upgraded(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        stream.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: lab.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Cookie: labtop_session={}\r\n\r\n",
+            self.token.as_deref().unwrap_or_default()
+        )
+        .unwrap();
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8_lossy(&head);
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        stream
+    }
+
     fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         self.ask_at("lab.test", (method, path), headers, body)
     }

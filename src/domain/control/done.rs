@@ -57,7 +57,7 @@ impl Control {
                     .out
                     .push(Effect::Answer(admission.ticket, KnockAnswer::from(fault))),
             },
-            Doing::Reap | Doing::Absolve => {}
+            Doing::Reap | Doing::Absolve | Doing::Cut => {}
         }
     }
 

@@ -98,8 +98,8 @@ impl Control {
             Some(why) => format!("NOT loaded again: {why}"),
         };
         let text = format!(
-            "The host's firewall had lost labtop's table while an exam goes on; it is {outcome}. `labtop doctor --room` says \
-             what seats reach"
+            "The host's firewall is without labtop's table while an exam goes on: {outcome}. `labtop doctor --room` says what \
+             seats reach"
         );
         self.tell(Notice::incident(text));
         let mut entry = self.own_entry("firewall lost", "host".to_owned());

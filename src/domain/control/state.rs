@@ -48,6 +48,8 @@ pub(super) enum Doing {
     Admit(Box<Admission>),
     /// The forgetting of somebody's wrong codes.
     Absolve,
+    /// The cutting of a seat's connections.
+    Cut,
 }
 
 impl Doing {

@@ -14,7 +14,11 @@ use crate::domain::role::Actor;
 impl Control {
     pub(super) fn forget_session(&mut self, id: &SessionId, why: Ended) {
         self.door.trespassed.remove(id);
-        if self.door.sessions.remove(id).is_some() {
+        if let Some(session) = self.door.sessions.remove(id) {
+            let container = self.seats.get(&session.seat).and_then(|seat| seat.container.as_ref());
+            if let Some(address) = container.and_then(|container| container.address) {
+                self.start(Task::Cut(session.seat, address), Doing::Cut);
+            }
             self.door.ended.push_back((id.clone(), why));
             if self.door.ended.len() > ENDED_KEPT {
                 self.door.ended.pop_front();
