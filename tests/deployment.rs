@@ -47,9 +47,24 @@ fn traefik_is_started_with_what_the_configuration_asks_for() {
 fn nobody_but_the_agent_has_the_engine() {
     let services = services();
     let names: Vec<&str> = services.keys().copied().filter(|name| !name.is_empty()).collect();
+    assert_eq!(names, ["agent", "bucket", "gateway", "minio", "redis", "traefik"]);
+    // What agent and gateway have in common gives neither anything.
+    let (_, shared) = COMPOSE.split_once("\nx-labtop: &labtop\n").unwrap();
+    let (shared, _) = shared.split_once("\n\n").unwrap();
+    let keys: Vec<&str> = shared
+        .lines()
+        .filter(|line| !line.starts_with("   "))
+        .map(str::trim)
+        .collect();
     assert_eq!(
-        names,
-        ["agent", "bucket", "firewall", "gateway", "minio", "redis", "traefik"]
+        keys,
+        [
+            "image: labtop",
+            "build:",
+            "network_mode: host",
+            "restart: unless-stopped",
+            "logging: &logging"
+        ]
     );
     for (name, text) in &services {
         assert_eq!(text.contains("docker.sock:"), *name == "agent", "{name}");

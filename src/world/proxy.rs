@@ -75,6 +75,9 @@ impl Proxy {
             Some(_) => Route::Lost("it leads to another seat".to_owned()),
             None if status == StatusCode::NOT_FOUND => Route::Lost("it has no route to it".to_owned()),
             None if status.is_server_error() => Route::Unknown(format!("it answers {status}")),
+            None if status.is_redirection() => Route::Lost(format!(
+                "it answers {status}, which leads elsewhere: `[gateway] traefik_url` is to be where routes answer"
+            )),
             None if self.guarded => Route::Lost(format!("it answers {status}, and the gateway is not asked")),
             None => Route::There,
         }

@@ -32,6 +32,8 @@ struct Given {
     subnet: Subnet,
     /// By the seat's name; and when, as long as its container may not be there yet.
     to: HashMap<String, (Ipv4Addr, Option<Instant>)>,
+    /// Whether the engine is to be asked again.
+    stale: bool,
 }
 
 /// How long a seat may take from its address to its container: a call to the engine is given up before.
@@ -63,28 +65,30 @@ impl Docker {
     async fn address_of(&self, order: &SeatOrder, network: &str) -> Result<Option<Ipv4Addr>, Fault> {
         let seat = self.inner.names.seat(&order.seat);
         let mut all = self.inner.addresses.0.lock().await;
-        if !all.contains_key(network) {
-            let Some(given) = self.given_in(network).await? else {
-                return Ok(None);
-            };
-            all.insert(network.to_owned(), given);
+        if all.get(network).is_none_or(|given| given.stale) && !self.look_again(&mut all, network).await? {
+            return Ok(None);
         }
         if let Some(address) = all.get_mut(network).and_then(|given| given.give(&seat)) {
             return Ok(Some(address));
         }
-        // Those of seats that are gone are free again; those that are just being made are not.
-        let coming = all.remove(network).map(Given::coming).unwrap_or_default();
-        let given = match self.given_in(network).await? {
-            Some(mut given) => {
-                given.keep(coming);
-                all.entry(network.to_owned()).insert_entry(given).get_mut().give(&seat)
-            }
-            None => None,
-        };
+        // Those of seats that are gone are free again.
+        self.look_again(&mut all, network).await?;
+        let given = all.get_mut(network).and_then(|given| given.give(&seat));
         given.map(Some).ok_or_else(|| {
             let text = format!("no address is free for {} in its room's network", order.seat);
             Fault::new(FaultCode::NoSubnet, text).hint("Give rooms larger subnets: `[network] prefix`")
         })
+    }
+
+    /// Makes the table of a network anew; what seats were given that are just being made stays. False when there is no such
+    /// network.
+    async fn look_again(&self, all: &mut HashMap<String, Given>, network: &str) -> Result<bool, Fault> {
+        let Some(mut given) = self.given_in(network).await? else {
+            return Ok(false);
+        };
+        given.keep(all.remove(network).map(Given::coming).unwrap_or_default());
+        all.insert(network.to_owned(), given);
+        Ok(true)
     }
 
     /// What the containers of a network have, also those that do not run; none when there is no such network.
@@ -104,7 +108,21 @@ impl Docker {
         let containers = self.read("listing the addresses of seats", call).await?;
         let own = containers.into_iter().filter_map(|found| own_address(found, network));
         let to = own.map(|(seat, address)| (seat, (address, None))).collect();
-        Ok(Some(Given { subnet, to }))
+        Ok(Some(Given {
+            subnet,
+            to,
+            stale: false,
+        }))
+    }
+
+    /// The engine refused what the seat was given: somebody has it of whom the table does not know.
+    pub(super) async fn forget_address(&self, order: &SeatOrder) {
+        let network = self.inner.names.network(&order.seat.room);
+        let seat = self.inner.names.seat(&order.seat);
+        if let Some(given) = self.inner.addresses.0.lock().await.get_mut(&network) {
+            given.to.remove(&seat);
+            given.stale = true;
+        }
     }
 
     /// The network is gone, and with it what was given out in it.
@@ -180,6 +198,7 @@ mod tests {
         Given {
             subnet: parse_subnet(subnet).unwrap(),
             to: HashMap::new(),
+            stale: false,
         }
     }
 

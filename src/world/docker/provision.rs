@@ -246,9 +246,10 @@ impl Docker {
         };
         let call = self.client()?.start_container(&id, None::<StartContainerOptions>);
         let started = self.change(format!("starting {}", order.seat), call).await;
-        if started.as_ref().is_err_and(is_misplaced) {
+        // What was put into the container of a restored seat is only there: it is started again as it is.
+        if started.as_ref().is_err_and(is_misplaced) && order.restore.is_none() {
             // Of a network that is there no more, or somebody else's by now: the next try makes it anew.
-            self.forget_addresses(&self.inner.names.network(&order.seat.room)).await;
+            self.forget_address(order).await;
             let call = self.client()?.remove_container(&id, None::<RemoveContainerOptions>);
             self.change(format!("removing what was made of {}", order.seat), call)
                 .await?;

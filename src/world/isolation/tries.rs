@@ -5,7 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -27,6 +28,8 @@ const DNS: u16 = 53;
 const ECHO: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 1];
 /// Datagrams that are sent, because one may be lost.
 const DATAGRAMS: usize = 4;
+/// Tries at once: each has a socket.
+const AT_ONCE: usize = 256;
 /// How long a datagram may be on its way after it was sent.
 const ON_ITS_WAY: Duration = Duration::from_millis(200);
 
@@ -222,7 +225,11 @@ pub(super) fn run(stand: &Stand, plans: Plans, ears: &AllEars, patience: Duratio
     std::thread::scope(|scope| {
         let inside = |place: &Inside, plan: Vec<Try>, from: Way| {
             let (place, nonce) = (place.clone(), ears.nonce(from));
-            scope.spawn(move || place.run_async(move || all_told(plan, nonce, patience)))
+            scope.spawn(move || {
+                place
+                    .run_async(move || all_told(plan, nonce, patience))?
+                    .map_err(|error| broken(&error))
+            })
         };
         let neighbour = inside(&stand.neighbour, from_neighbour, Way::Neighbour);
         let stranger = inside(&stand.stranger, from_stranger, Way::OtherRoom);
@@ -230,7 +237,7 @@ pub(super) fn run(stand: &Stand, plans: Plans, ears: &AllEars, patience: Duratio
         let nonce = ears.nonce(Way::Route);
         let here = scope.spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            io::Result::Ok(runtime.block_on(all_told(from_here, nonce, patience)))
+            runtime.block_on(all_told(from_here, nonce, patience))
         });
         let ended = || Fault::new(FaultCode::NotIsolated, "a try ended early");
         let mut into = neighbour.join().map_err(|_| ended())??;
@@ -243,42 +250,57 @@ pub(super) fn run(stand: &Stand, plans: Plans, ears: &AllEars, patience: Duratio
     })
 }
 
-async fn all_told(plan: Vec<Try>, nonce: Nonce, patience: Duration) -> Vec<Told> {
+async fn all_told(plan: Vec<Try>, nonce: Nonce, patience: Duration) -> io::Result<Vec<Told>> {
     let tries = plan.into_iter().map(|one| async move {
-        Told {
-            of: one,
-            answered: answered(one, nonce, patience).await,
-        }
+        let answered = answered(one, nonce, patience).await?;
+        Ok(Told { of: one, answered })
     });
-    let told = join_all(tries).await;
+    let told = stream::iter(tries).buffer_unordered(AT_ONCE).try_collect().await;
     tokio::time::sleep(ON_ITS_WAY).await;
     told
 }
 
-async fn answered(one: Try, nonce: Nonce, patience: Duration) -> bool {
-    match one.how {
-        How::Connect => matches!(timeout(patience, TcpStream::connect(one.to)).await, Ok(Ok(_))),
-        How::Touch => match timeout(patience, TcpStream::connect(one.to)).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(error)) => error.kind() == io::ErrorKind::ConnectionRefused,
-            Err(_) => false,
-        },
-        How::Send => {
-            if let Ok(socket) = socket(one.to).await {
-                for _ in 0..DATAGRAMS {
-                    let _ = socket.send(&nonce).await;
-                    tokio::time::sleep(ON_ITS_WAY).await;
-                }
-            }
-            // Whoever it was sent to tells.
-            false
-        }
-        How::Ping => timeout(patience, ping(one.to)).await.is_ok_and(|answer| answer.is_ok()),
-        How::Ask | How::AskEngine => {
-            let asked = ask(one.to, one.how == How::AskEngine);
-            matches!(timeout(patience, asked).await, Ok(Ok(true)))
-        }
+/// What came of a try that ended with an error: nobody answered, unless it could not be made at all, which says nothing.
+fn silent(error: io::Error) -> io::Result<bool> {
+    let own = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::NOBUFS,
+        Errno::ADDRNOTAVAIL,
+    ];
+    match Errno::from_io_error(&error) {
+        Some(code) if own.contains(&code) => Err(error),
+        _ => Ok(false),
     }
+}
+
+async fn answered(one: Try, nonce: Nonce, patience: Duration) -> io::Result<bool> {
+    let tried = match one.how {
+        How::Connect | How::Touch => timeout(patience, connect(one)).await,
+        // Whoever it was sent to tells.
+        How::Send => timeout(patience, send(one.to, nonce)).await,
+        How::Ping => timeout(patience, ping(one.to)).await,
+        How::Ask | How::AskEngine => timeout(patience, ask(one.to, one.how == How::AskEngine)).await,
+    };
+    tried.unwrap_or(Ok(false)).or_else(silent)
+}
+
+async fn connect(one: Try) -> io::Result<bool> {
+    match TcpStream::connect(one.to).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(one.how == How::Touch),
+        result => result.map(|_| true),
+    }
+}
+
+async fn send(to: SocketAddr, nonce: Nonce) -> io::Result<bool> {
+    let socket = socket(to).await?;
+    for _ in 0..DATAGRAMS {
+        // That nobody is there is told at the next one.
+        let _ = socket.send(&nonce).await;
+        tokio::time::sleep(ON_ITS_WAY).await;
+    }
+    Ok(false)
 }
 
 async fn socket(to: SocketAddr) -> io::Result<UdpSocket> {
@@ -288,7 +310,7 @@ async fn socket(to: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// Waits for an echo.
-async fn ping(to: SocketAddr) -> io::Result<()> {
+async fn ping(to: SocketAddr) -> io::Result<bool> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, Some(ipproto::ICMP))?;
     let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket))?;
@@ -296,10 +318,7 @@ async fn ping(to: SocketAddr) -> io::Result<()> {
     socket.send(&ECHO).await?;
     let mut answer = [0; 64];
     socket.recv(&mut answer).await?;
-    // Anything else, such as that nobody is there, is an error of the socket's.
-    (answer[0] == 0)
-        .then_some(())
-        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    Ok(answer[0] == 0)
 }
 
 async fn ask(to: SocketAddr, is_engine: bool) -> io::Result<bool> {
@@ -319,7 +338,7 @@ fn tells(answer: &[u8], is_engine: bool) -> bool {
 pub(super) fn broken(error: &io::Error) -> Fault {
     Fault::new(
         FaultCode::NotIsolated,
-        format!("the host cannot listen for a probe: {error}"),
+        format!("what seats reach could not be tried: {error}"),
     )
 }
 

@@ -62,6 +62,9 @@ impl CgroupMeter {
         let Some(found) = self.membership_of("self") else {
             return false;
         };
+        if self.is_walled_in() {
+            return false;
+        }
         match found {
             Membership::V1 { cpuacct, memory, pids } => [
                 (cpuacct, "cpuacct", "cpuacct.usage"),
@@ -141,6 +144,13 @@ impl CgroupMeter {
             previous: None,
             network: None,
         })
+    }
+
+    /// Whether control groups of others are seen from inside a namespace of one's own, as in a container without
+    /// `cgroup: host`: their paths then lead up and out of it.
+    fn is_walled_in(&self) -> bool {
+        let first = fs::read_to_string(self.proc.join("1/cgroup")).unwrap_or_default();
+        first.lines().any(|line| line.contains(":/.."))
     }
 
     fn membership_of(&self, process: &str) -> Option<Membership> {
@@ -335,6 +345,11 @@ mod tests {
             .file("cgroup/cgroup.controllers", "cpuset cpu memory\n");
         assert!(!host.meter().usable());
         host.file("cgroup/cgroup.controllers", "cpuset cpu io memory pids\n");
+        assert!(host.meter().usable());
+        // In a container with a namespace of its own, the groups of others are out of sight.
+        host.file("proc/1/cgroup", "0::/../../init.scope\n");
+        assert!(!host.meter().usable());
+        host.file("proc/1/cgroup", "0::/init.scope\n");
         assert!(host.meter().usable());
     }
 }
