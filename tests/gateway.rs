@@ -347,6 +347,32 @@ fn wrong_codes_lock_a_student_out_until_a_supervisor_helps() {
 }
 
 #[test]
+fn an_address_with_many_mistakes_keeps_out_only_who_made_one() {
+    let port = free_port();
+    let lab = lab_at(port, "");
+    lab.run(&["room", "open", "r", "--students", "an,binh"]).expect(0);
+    let codes = codes(&lab, "r");
+    let gateway = Gateway::of(&lab, port);
+    for n in 0..100 {
+        assert_eq!(
+            Browser::new(gateway.port).sign_in(&format!("x{n}"), "0000-0000").status,
+            401
+        );
+    }
+    assert_eq!(Browser::new(gateway.port).sign_in("an", &codes["an"]).status, 303);
+    assert_eq!(Browser::new(gateway.port).sign_in("binh", "0000-0000").status, 401);
+    let locked = Browser::new(gateway.port).sign_in("binh", &codes["binh"]);
+    assert!(
+        locked.status == 429 && locked.text.contains("ask your supervisor"),
+        "{locked:?}"
+    );
+    lab.run(&["sessions", "revoke", "r/binh"]).expect(0);
+    until("the supervisor has helped", || {
+        (Browser::new(gateway.port).sign_in("binh", &codes["binh"]).status == 303).then_some(())
+    });
+}
+
+#[test]
 fn a_second_sign_in_takes_over_and_both_are_told() {
     let port = free_port();
     let lab = lab_at(port, "");
