@@ -7,7 +7,7 @@ mod students;
 
 use lab::{Lab, until};
 use pty::Terminal;
-use students::{Browser, Gateway, codes, free_port};
+use students::{Browser, Gateway, class, free_port, verify};
 
 /// A laboratory with a gateway at this port, which students know by its own address.
 fn lab_at(port: u16) -> Lab {
@@ -17,11 +17,6 @@ fn lab_at(port: u16) -> Lab {
          command = [\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/workspace\"]\nport = 8080\n\
          memory = \"32MiB\"\ncpus = 0.5\npids = 32\nnetwork = \"closed\"\n"
     ))
-}
-
-/// The name that a seat's route asks the gateway with.
-fn verify(lab: &Lab, slug: &str) -> String {
-    format!("/auth/verify/lab-{}_{slug}", &lab.instance().unwrap()[..8])
 }
 
 #[track_caller]
@@ -38,11 +33,7 @@ fn first_line(board: &Terminal, what: &str, is: impl Fn(&str) -> bool) {
 
 #[test]
 fn a_student_is_seen_signed_in_and_revoked_from_the_board() {
-    let port = free_port();
-    let lab = lab_at(port);
-    lab.run(&["room", "open", "r", "--students", "an,anh,binh"]).expect(0);
-    let codes = codes(&lab, "r");
-    let gateway = Gateway::of(&lab, port);
+    let (lab, codes, gateway) = class("an,anh,binh", lab_at);
     let mut board = board(&lab);
     board.press("w");
     board.shows("Nobody is signed in to r.");
@@ -82,11 +73,7 @@ fn a_student_is_seen_signed_in_and_revoked_from_the_board() {
 
 #[test]
 fn incidents_are_counted_until_somebody_reads_them() {
-    let port = free_port();
-    let lab = lab_at(port);
-    lab.run(&["room", "open", "r", "--students", "an,anh,binh"]).expect(0);
-    let codes = codes(&lab, "r");
-    let gateway = Gateway::of(&lab, port);
+    let (lab, codes, gateway) = class("an,anh,binh", lab_at);
     let mut board = board(&lab);
     let mut an = Browser::new(gateway.port);
     an.sign_in("an", &codes["an"]);

@@ -194,6 +194,27 @@ async fn addresses_are_those_of_the_network_that_is_there() {
 }
 
 #[tokio::test]
+async fn an_address_that_somebody_else_took_is_not_given_again() {
+    let lab = Lab::new().await;
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let seat = lab.provision(&lab.order("a")).await;
+    let address = seat.address.unwrap().to_string();
+    docker(&["rm", "-f", seat.id.as_str()]);
+    let (guest, network) = (
+        format!("guest-{}", &lab.instance.as_str()[..8]),
+        lab.names.network(&lab.room),
+    );
+    let run = ["run", "-d", "--name", &guest, "--network", &network, "--ip", &address];
+    docker(&[run.as_slice(), &[&lab.image, "sleep", "600"]].concat());
+    // The adapter does not know; what it made is taken away, and the next try finds another place.
+    let first = lab.docker.provision(&lab.order("a"), &cancel).await;
+    let second = lab.docker.provision(&lab.order("a"), &cancel).await;
+    docker(&["rm", "-f", &guest]);
+    assert!(first.unwrap_err().text.contains("Address already in use"));
+    assert_ne!(second.unwrap().address, seat.address);
+}
+
+#[tokio::test]
 async fn a_seat_keeps_its_address_whatever_happens_to_the_others() {
     let lab = Lab::new().await;
     let mut seats = Vec::new();

@@ -8,16 +8,11 @@ use std::time::{Duration, Instant};
 
 use lab::{Lab, until, until_within};
 use proxy::{SERVER, Traefik};
-use students::{Browser, Gateway, codes, free_port, lab_before, roster};
+use students::{Browser, Gateway, class, codes, free_port, lab_before, roster, verify};
 
 /// A laboratory whose gateway listens at this port, with more settings of its template.
 fn lab_at(port: u16, settings: &str) -> Lab {
     lab_before(port, SERVER, "", settings)
-}
-
-/// The name that a seat's route asks the gateway with.
-fn verify(lab: &Lab, slug: &str) -> String {
-    format!("/auth/verify/lab-{}_{slug}", &lab.instance().unwrap()[..8])
 }
 
 fn wait_until_ready(browser: &Browser) {
@@ -243,11 +238,7 @@ fn what_is_forged_stale_or_twisted_is_refused() {
 
 #[test]
 fn forms_of_other_sites_change_nothing_and_nobody_is_sent_there() {
-    let port = free_port();
-    let lab = lab_at(port, "");
-    lab.run(&["room", "open", "r", "--students", "an"]).expect(0);
-    let gateway = Gateway::of(&lab, port);
-    let codes = codes(&lab, "r");
+    let (lab, codes, gateway) = class("an", |port| lab_at(port, ""));
     let (mut an, anonymous) = (Browser::new(gateway.port), Browser::new(gateway.port));
     assert_eq!(an.sign_in("an", &codes["an"]).status, 303);
     let own = verify(&lab, "r_an");
@@ -311,11 +302,7 @@ fn forms_of_other_sites_change_nothing_and_nobody_is_sent_there() {
 
 #[test]
 fn wrong_codes_lock_a_student_out_until_a_supervisor_helps() {
-    let port = free_port();
-    let lab = lab_at(port, "");
-    lab.run(&["room", "open", "r", "--students", "an,binh"]).expect(0);
-    let codes = codes(&lab, "r");
-    let gateway = Gateway::of(&lab, port);
+    let (lab, codes, gateway) = class("an,binh", |port| lab_at(port, ""));
     let mut an = Browser::new(gateway.port);
     let statuses: Vec<u16> = (0..12).map(|_| an.sign_in("an", "0000-0000").status).collect();
     assert_eq!(statuses, [[401; 10].as_slice(), &[429; 2]].concat());
@@ -348,11 +335,7 @@ fn wrong_codes_lock_a_student_out_until_a_supervisor_helps() {
 
 #[test]
 fn an_address_with_many_mistakes_keeps_out_only_who_made_one() {
-    let port = free_port();
-    let lab = lab_at(port, "");
-    lab.run(&["room", "open", "r", "--students", "an,binh"]).expect(0);
-    let codes = codes(&lab, "r");
-    let gateway = Gateway::of(&lab, port);
+    let (lab, codes, gateway) = class("an,binh", |port| lab_at(port, ""));
     for n in 0..100 {
         assert_eq!(
             Browser::new(gateway.port).sign_in(&format!("x{n}"), "0000-0000").status,
@@ -374,11 +357,7 @@ fn an_address_with_many_mistakes_keeps_out_only_who_made_one() {
 
 #[test]
 fn a_second_sign_in_takes_over_and_both_are_told() {
-    let port = free_port();
-    let lab = lab_at(port, "");
-    lab.run(&["room", "open", "r", "--students", "an"]).expect(0);
-    let codes = codes(&lab, "r");
-    let gateway = Gateway::of(&lab, port);
+    let (lab, codes, gateway) = class("an", |port| lab_at(port, ""));
     let (mut first, mut second) = (Browser::new(gateway.port), Browser::new(gateway.port));
     first.sign_in("an", &codes["an"]);
     let taken = second.sign_in("an", &codes["an"]);
@@ -400,11 +379,7 @@ fn a_second_sign_in_takes_over_and_both_are_told() {
 
 #[test]
 fn without_its_agent_the_door_serves_what_it_knows_and_then_closes() {
-    let port = free_port();
-    let lab = lab_at(port, "");
-    lab.run(&["room", "open", "r", "--students", "an"]).expect(0);
-    let codes = codes(&lab, "r");
-    let gateway = Gateway::of(&lab, port);
+    let (lab, codes, gateway) = class("an", |port| lab_at(port, ""));
     let mut an = Browser::new(gateway.port);
     an.sign_in("an", &codes["an"]);
     let own = verify(&lab, "r_an");

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::domain::door::{DoorPolicy, Leaving, SecondLogin};
 use crate::domain::ids::TemplateName;
 use crate::domain::policy::LEASE_MINUTES_MAX;
-use crate::domain::template::{ACTIVITY, Activity, Egress, SeatUser, Template};
+use crate::domain::template::{ACTIVITY, Activity, ESCAPES, Egress, FORGES_PACKETS, SeatUser, Template};
 
 use super::check::{absolute, one_of};
 use super::raw::{Document, Section};
@@ -106,17 +106,6 @@ const CAPABILITIES: [&str; 41] = [
     "SYS_TIME",
     "SYS_TTY_CONFIG",
     "WAKE_ALARM",
-];
-/// Those with which a program can leave its container.
-const ESCAPES: [&str; 8] = [
-    "BPF",
-    "DAC_READ_SEARCH",
-    "MKNOD",
-    "NET_ADMIN",
-    "SYS_ADMIN",
-    "SYS_MODULE",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
 ];
 
 /// All templates, and which of them the file defines.
@@ -291,9 +280,9 @@ fn warn(template: &Template, warnings: &mut Vec<String>) {
             "templates.{name}.cap_add: with {cap} a student can leave the container"
         ));
     }
-    if template.cap_add.iter().any(|cap| cap == "NET_RAW") {
+    if template.cap_add.iter().any(|cap| cap == FORGES_PACKETS) {
         warnings.push(format!(
-            "templates.{name}.cap_add: with NET_RAW a student can draw a neighbour's traffic to themselves; not for exams"
+            "templates.{name}.cap_add: with {FORGES_PACKETS} a student can draw a neighbour's traffic to themselves; not for exams"
         ));
     }
 }

@@ -188,11 +188,7 @@ pub fn fit_for_exam(room: &RoomName, reaches: &[Reach]) -> Result<(), Fault> {
         .map(|check| format!("{}: {}", check.name, check.text))
         .collect();
     let text = format!("room {room} would not be fit for an exam: {}", told.join("; "));
-    let hint = format!(
-        "{}. An admin may open it all the same, with `room open --override`",
-        first.hint
-    );
-    Err(Fault::new(FaultCode::NotIsolated, text).hint(hint))
+    Err(Fault::new(FaultCode::NotIsolated, text).hint(&first.hint))
 }
 
 #[cfg(test)]

@@ -11,6 +11,20 @@ use super::door::DoorPolicy;
 use super::ids::TemplateName;
 use super::policy::{AUTOSAVE_CLASS_S, AUTOSAVE_EXAM_S};
 
+/// Capabilities with which a program can leave its container.
+pub const ESCAPES: [&str; 8] = [
+    "BPF",
+    "DAC_READ_SEARCH",
+    "MKNOD",
+    "NET_ADMIN",
+    "SYS_ADMIN",
+    "SYS_MODULE",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+];
+/// The capability with which a program draws the traffic of its neighbours on the bridge to itself.
+pub const FORGES_PACKETS: &str = "NET_RAW";
+
 /// Where a seat may connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -19,6 +19,8 @@ use crate::world::isolation::{self, Targets};
 
 /// How often the firewall is looked at while an exam goes on.
 const WALLS_EVERY: Duration = Duration::from_secs(5);
+/// The way past a proof.
+const OVERRIDE: &str = "An admin may open it all the same, with `room open --override`";
 /// Loads the firewall.
 const FIX: &str = "Load it with `labtop doctor --fix` as root; the unit labtop-agent does it at every start";
 
@@ -52,29 +54,27 @@ impl World {
     /// Sees that the seats of a room that becomes an exam will reach nothing.
     ///
     /// # Errors
-    /// [`FaultCode::NotIsolated`], with every way that is open.
+    /// [`FaultCode::NotIsolated`], with every way that is open, or why nobody can tell.
     pub(super) async fn prove_isolation(&self, room: &RoomName) -> Result<(), Fault> {
-        let override_it = |fault: Fault| match fault.code {
+        let proven = self.closed_in(room).await;
+        proven.map_err(|fault| match fault.code {
             FaultCode::NotIsolated => {
-                let hint = format!(
-                    "{}. An admin may open it unproven, with `room open --override`",
-                    fault.hint
-                );
+                let hint = format!("{}. {OVERRIDE}", fault.hint);
                 Fault::new(fault.code, fault.text).hint(hint.trim_start_matches(". "))
             }
             _ => fault,
-        };
+        })
+    }
+
+    async fn closed_in(&self, room: &RoomName) -> Result<(), Fault> {
         // What is tried is not everything that the host may serve: the rules close all of it.
-        match firewall::is_loaded().await {
-            Ok(true) => {}
-            found => {
-                let why = found.err().unwrap_or_else(|| "it is not".to_owned());
-                let text = format!("room {room} is no exam unless labtop's firewall table is loaded: {why}");
-                return Err(override_it(Fault::new(FaultCode::NotIsolated, text).hint(FIX)));
-            }
+        let loaded = firewall::is_loaded().await;
+        if loaded != Ok(true) {
+            let why = loaded.err().unwrap_or_else(|| "it is not".to_owned());
+            let text = format!("room {room} is no exam unless labtop's firewall table is loaded: {why}");
+            return Err(Fault::new(FaultCode::NotIsolated, text).hint(FIX));
         }
-        let reaches = self.reaches(room, Egress::Closed).await.map_err(override_it)?;
-        fit_for_exam(room, &reaches)
+        fit_for_exam(room, &self.reaches(room, Egress::Closed).await?)
     }
 }
 

@@ -73,7 +73,7 @@ impl World {
                 Ok(Yield::Nothing)
             }
             Task::Cut(seat, address) => {
-                self.cut(&seat, address).await;
+                self.cut(&seat, address).await?;
                 Ok(Yield::Nothing)
             }
             Task::List => self.docker.list().await.map(Yield::Listed),
@@ -83,17 +83,19 @@ impl World {
 
     /// Cuts what an ended session may have begun. Gateways hear of its end within a second; who comes back before is cut
     /// again.
-    async fn cut(&self, seat: &SeatId, address: IpAddr) {
+    async fn cut(&self, seat: &SeatId, address: IpAddr) -> Result<(), Fault> {
+        let may_go_on = |why: String| {
+            let text = format!("a connection that was begun in an ended session may go on: {why}");
+            Fault::new(FaultCode::Engine, text).hint(format!("`labtop seat restart {seat}` ends it"))
+        };
         if !self.docker.is_local() {
-            return;
+            return Err(may_go_on("the engine is on another host".to_owned()));
         }
         for pause in CUT_AFTER {
             sleep(pause).await;
-            if let Err(why) = cut(address).await {
-                tracing::error!(%seat, why, "connections of an ended session may go on: restart or freeze the seat");
-                return;
-            }
+            cut(address).await.map_err(may_go_on)?;
         }
+        Ok(())
     }
 
     /// A proof may have waited for its turn: what it proves must still be there when the work goes.

@@ -92,7 +92,6 @@ struct Gateway {
     public_url: Option<String>,
     routing: RoutingSettings,
     warn_seconds: u64,
-    listen: SocketAddr,
 }
 
 impl Gateway {
@@ -130,7 +129,6 @@ pub async fn run(place: &Place, ready: impl FnOnce(SocketAddr)) -> Result<(), Ga
         public_url: place.public_url.clone(),
         routing: place.routing.clone(),
         warn_seconds: place.warn_seconds,
-        listen,
     });
     let shutdown = CancellationToken::new();
     let _feed = tokio::spawn(port::feed(Arc::clone(&gateway)));

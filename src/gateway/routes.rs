@@ -68,10 +68,6 @@ impl Table {
                 )
             }
         };
-        let mut listen = gateway.listen;
-        if listen.ip().is_unspecified() {
-            listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-        }
         let router = json!({ "rule": pages, "service": PAGES_NAME });
         // After every seat's own route, which is longer than a priority of 1.
         let nowhere = json!({ "rule": seats, "priority": 1, "service": PAGES_NAME, "middlewares": [NOWHERE_NAME] });
@@ -79,7 +75,8 @@ impl Table {
         self.routers.insert(NOWHERE_NAME.into(), nowhere);
         self.middlewares
             .insert(NOWHERE_NAME.into(), json!({ "replacePath": { "path": NOWHERE } }));
-        self.services.insert(PAGES_NAME.into(), service(listen));
+        self.services
+            .insert(PAGES_NAME.into(), service(&gateway.routing.gateway_url));
     }
 
     /// What the labels of the seat would say.
@@ -99,7 +96,8 @@ impl Table {
         }
         let router = json!({ "rule": route.rule, "service": name, "middlewares": through });
         self.routers.insert(name.to_owned(), router);
-        self.services.insert(name.to_owned(), service(target));
+        self.services
+            .insert(name.to_owned(), service(&format!("http://{target}")));
     }
 
     /// Traefik refuses a part that is there and empty.
@@ -115,6 +113,6 @@ impl Table {
     }
 }
 
-fn service(at: SocketAddr) -> Value {
-    json!({ "loadBalancer": { "servers": [ { "url": format!("http://{at}") } ] } })
+fn service(url: &str) -> Value {
+    json!({ "loadBalancer": { "servers": [ { "url": url } ] } })
 }

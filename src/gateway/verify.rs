@@ -44,8 +44,9 @@ pub(super) async fn verify(
             let mut response = refuse(&gateway, StatusCode::UNAUTHORIZED, seat.as_ref(), &headers);
             // The agent finds out by this whether the route leads here.
             let asked = headers.get(ASK_HEADER).and_then(|value| value.to_str().ok());
-            let told = asked.and(seat).zip(asked).map(|(_, asked)| told_seat(asked, &name));
-            if let Some(told) = told.and_then(|told| HeaderValue::try_from(told).ok()) {
+            if let (Some(_), Some(asked)) = (seat, asked)
+                && let Ok(told) = HeaderValue::try_from(told_seat(asked, &name))
+            {
                 response.headers_mut().insert(SEAT_HEADER, told);
             }
             response

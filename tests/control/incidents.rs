@@ -61,7 +61,7 @@ fn a_lockout_is_told_of_once_and_where_the_name_is_somebodys() {
     assert!(rig.was_told("a/an: locked out for 10 min after wrong codes, the last from 192.0.2.7"));
     wish(&mut rig, 30, lockout(None));
     wish(&mut rig, 31, lockout(None));
-    assert!(rig.was_told("Nobody gets in from 192.0.2.7 for 10 min"));
+    assert!(rig.was_told("Too many wrong codes came from 192.0.2.7: for 10 min"));
     assert_eq!(told(&rig), 2);
     // After help, and after its time, the next one is news.
     rig.ask_as(Role::Proctor, revoke("a/an"));

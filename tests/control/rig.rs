@@ -311,7 +311,7 @@ impl Rig {
             finished_at: "0".into(),
             exit_code: 0,
             oom_killed: false,
-            address: None,
+            address: Some([10, 208, 0, 9].into()),
             pid: None,
             spec: String::new(),
         }

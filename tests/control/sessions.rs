@@ -2,6 +2,8 @@
 
 use labtop::domain::command::Command;
 use labtop::domain::door::{DoorWish, Ended, KnockAnswer, SecondLogin};
+use labtop::domain::effect::Task;
+use labtop::domain::fault::{Fault, FaultCode};
 use labtop::domain::role::Role;
 
 use crate::asks::{close, open_for, revoke};
@@ -52,6 +54,21 @@ fn a_code_that_is_replaced_while_it_is_proven_lets_nobody_in() {
     rig.settle();
     assert_eq!(*answer(&rig, 1), KnockAnswer::Wrong);
     assert!(rig.control.sessions().next().is_none());
+}
+
+#[test]
+fn the_end_of_a_session_cuts_its_connections_or_tells_that_it_cannot() {
+    let mut rig = room_with(|_| {});
+    for round in 1..=2 {
+        sign_in(&mut rig, round, "an", None);
+        rig.settle();
+        rig.ask_as(Role::Proctor, revoke("a/an"));
+        let is_cut = |task: &Task| matches!(task, Task::Cut(seat, _) if *seat == "a/an".parse().unwrap());
+        assert!(rig.tasks().any(is_cut));
+        rig.done_first(is_cut, Err(Fault::new(FaultCode::Engine, "ss is not there")));
+    }
+    let told = rig.notices.iter().filter(|text| text.contains("ss is not there"));
+    assert_eq!(told.count(), 1, "once: {:?}", rig.notices);
 }
 
 #[test]

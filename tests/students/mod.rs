@@ -37,6 +37,21 @@ pub fn roster(lab: &Lab, text: &str) -> String {
     path.display().to_string()
 }
 
+/// A laboratory with the room `r` open for these students, their codes, and its gateway.
+pub fn class(students: &str, lab_at: impl FnOnce(u16) -> Lab) -> (Lab, BTreeMap<String, String>, Gateway) {
+    let port = free_port();
+    let lab = lab_at(port);
+    lab.run(&["room", "open", "r", "--students", students]).expect(0);
+    let codes = codes(&lab, "r");
+    let gateway = Gateway::of(&lab, port);
+    (lab, codes, gateway)
+}
+
+/// The name that a seat's route asks the gateway with.
+pub fn verify(lab: &Lab, slug: &str) -> String {
+    format!("/auth/verify/lab-{}_{slug}", &lab.instance().unwrap()[..8])
+}
+
 /// One gateway.
 pub struct Gateway {
     child: Child,

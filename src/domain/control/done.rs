@@ -57,7 +57,8 @@ impl Control {
                     .out
                     .push(Effect::Answer(admission.ticket, KnockAnswer::from(fault))),
             },
-            Doing::Reap | Doing::Absolve | Doing::Cut => {}
+            Doing::Cut(seat) => self.cut_done(&seat, result),
+            Doing::Reap | Doing::Absolve => {}
         }
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Door {
     locked_out: BTreeMap<String, u64>,
     /// How often each student was given a code in this life of the agent.
     codes_given: BTreeMap<StudentId, u64>,
+    /// Whether it was told that connections cannot be cut.
+    cut_failed: bool,
 }
 
 /// A session that is being written, and the seat that is made for it.

@@ -49,7 +49,7 @@ pub(super) enum Doing {
     /// The forgetting of somebody's wrong codes.
     Absolve,
     /// The cutting of a seat's connections.
-    Cut,
+    Cut(SeatId),
 }
 
 impl Doing {

@@ -30,11 +30,14 @@ pub(super) struct Addresses(Mutex<HashMap<String, Given>>);
 #[derive(Debug)]
 struct Given {
     subnet: Subnet,
-    /// By the seat's name; and when, as long as its container may not be there yet.
-    to: HashMap<String, (Ipv4Addr, Option<Instant>)>,
+    /// By the seat's name.
+    to: HashMap<String, Promise>,
     /// Whether the engine is to be asked again.
     stale: bool,
 }
+
+/// An address; and when it was given, as long as the container may not be there yet.
+type Promise = (Ipv4Addr, Option<Instant>);
 
 /// How long a seat may take from its address to its container: a call to the engine is given up before.
 const UNTIL_MADE: Duration = Duration::from_mins(5);
@@ -101,13 +104,13 @@ impl Docker {
         let Some(subnet) = config.and_then(|config| parse_subnet(config.subnet.as_deref()?)) else {
             return Ok(None);
         };
-        let mut filters = self.own();
-        filters.insert("network", vec![network.to_owned()]);
+        // Whosever they are.
+        let filters = HashMap::from([("network", vec![network.to_owned()])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let call = self.client()?.list_containers(Some(options));
         let containers = self.read("listing the addresses of seats", call).await?;
-        let own = containers.into_iter().filter_map(|found| own_address(found, network));
-        let to = own.map(|(seat, address)| (seat, (address, None))).collect();
+        let there = containers.into_iter().filter_map(|found| own_address(found, network));
+        let to = there.map(|(seat, address)| (seat, (address, None))).collect();
         Ok(Some(Given {
             subnet,
             to,
@@ -163,12 +166,12 @@ impl Given {
     }
 
     /// What was given to seats whose containers may not be there yet.
-    fn coming(self) -> Vec<(String, (Ipv4Addr, Option<Instant>))> {
-        let recent = |(_, since): &(Ipv4Addr, Option<Instant>)| since.is_some_and(|since| since.elapsed() < UNTIL_MADE);
+    fn coming(self) -> Vec<(String, Promise)> {
+        let recent = |(_, since): &Promise| since.is_some_and(|since| since.elapsed() < UNTIL_MADE);
         self.to.into_iter().filter(|(_, given)| recent(given)).collect()
     }
 
-    fn keep(&mut self, coming: Vec<(String, (Ipv4Addr, Option<Instant>))>) {
+    fn keep(&mut self, coming: Vec<(String, Promise)>) {
         for (seat, given) in coming {
             self.to.entry(seat).or_insert(given);
         }

@@ -54,7 +54,7 @@ impl Inside {
     ///
     /// # Errors
     /// When the network cannot be entered: it takes root.
-    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
         let network = Arc::clone(&self.network);
         let thread = std::thread::Builder::new().name("labtop-inside".into()).spawn(move || {
             move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
@@ -71,7 +71,7 @@ impl Inside {
     ///
     /// # Errors
     /// As [`Inside::run`].
-    pub fn run_async<T, F>(&self, work: impl FnOnce() -> F + Send + 'static) -> Result<T, Fault>
+    pub(super) fn run_async<T, F>(&self, work: impl FnOnce() -> F + Send + 'static) -> Result<T, Fault>
     where
         T: Send + 'static,
         F: Future<Output = T>,
@@ -98,7 +98,7 @@ impl Inside {
     ///
     /// # Errors
     /// When the network cannot be entered.
-    pub fn addresses6(&self) -> Result<Vec<String>, Fault> {
+    pub(super) fn addresses6(&self) -> Result<Vec<String>, Fault> {
         // Without IPv6 in the kernel there is no such file.
         let table = self.run(|| std::fs::read_to_string(ADDRESSES6).unwrap_or_default())?;
         Ok(addresses6(&table))

@@ -260,15 +260,10 @@ async fn all_told(plan: Vec<Try>, nonce: Nonce, patience: Duration) -> io::Resul
     told
 }
 
-/// What came of a try that ended with an error: nobody answered, unless it could not be made at all, which says nothing.
+/// What came of a try that ended with an error: nobody answered, unless this process lacks something to try with, which
+/// says nothing. That the seat itself has no way to such an address (of IPv6, say) is an answer, too.
 fn silent(error: io::Error) -> io::Result<bool> {
-    let own = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOMEM,
-        Errno::NOBUFS,
-        Errno::ADDRNOTAVAIL,
-    ];
+    let own = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS];
     match Errno::from_io_error(&error) {
         Some(code) if own.contains(&code) => Err(error),
         _ => Ok(false),
@@ -345,6 +340,21 @@ pub(super) fn broken(error: &io::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_tried_is_no_silence() {
+        for lacking in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS] {
+            assert!(silent(lacking.into()).is_err(), "{lacking}");
+        }
+        for closed in [
+            Errno::ADDRNOTAVAIL,
+            Errno::NETUNREACH,
+            Errno::HOSTUNREACH,
+            Errno::ACCESS,
+        ] {
+            assert!(matches!(silent(closed.into()), Ok(false)), "{closed}");
+        }
+    }
 
     #[test]
     fn answers_are_told_from_failures() {

@@ -15,21 +15,7 @@ use crate::domain::record::{Change, Closing, RoomRecord, RoomWanted, SeatRecord,
 use crate::domain::role::Actor;
 use crate::domain::roster::RosterRow;
 use crate::domain::settings::RouteAuth;
-use crate::domain::template::{Egress, Template};
-
-/// Capabilities with which a student draws a neighbour's traffic to themselves, changes the seat's network, or leaves the
-/// container.
-const UNFIT_FOR_EXAMS: [&str; 9] = [
-    "BPF",
-    "DAC_READ_SEARCH",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_RAW",
-    "SYS_ADMIN",
-    "SYS_MODULE",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-];
+use crate::domain::template::{ESCAPES, Egress, FORGES_PACKETS, Template};
 
 impl Control {
     pub(super) fn open(&mut self, ticket: TicketId, actor: &Actor, command: Command) -> Result<(), Refusal> {
@@ -166,11 +152,8 @@ impl Control {
                 "An exam needs guarded routes, but `[routing] auth` is \"none\". Set it to \"gateway\"",
             ));
         }
-        if let Some(cap) = template
-            .cap_add
-            .iter()
-            .find(|cap| UNFIT_FOR_EXAMS.contains(&cap.as_str()))
-        {
+        let unfit = |cap: &&String| cap.as_str() == FORGES_PACKETS || ESCAPES.contains(&cap.as_str());
+        if let Some(cap) = template.cap_add.iter().find(unfit) {
             return Err(Refusal::conflict(format!(
                 "An exam's seats are closed in, but `cap_add` of template {} gives them {cap}, with which a student gets \
                  around that. Take another template, or leave it out",

@@ -4,8 +4,8 @@ use super::{Control, ENDED_KEPT, MINUTE_MS, done, sessions_in_words};
 use crate::domain::command::Outcome;
 use crate::domain::control::state::Doing;
 use crate::domain::door::{Ended, KnockAnswer, Leaving, SessionRecord};
-use crate::domain::effect::{Task, TicketId};
-use crate::domain::fault::Refusal;
+use crate::domain::effect::{Task, TicketId, Yield};
+use crate::domain::fault::{Fault, Refusal};
 use crate::domain::ids::{RoomName, SeatId, SessionId};
 use crate::domain::notice::Notice;
 use crate::domain::record::{Change, RoomRecord, RoomWanted, Wanted};
@@ -17,12 +17,22 @@ impl Control {
         if let Some(session) = self.door.sessions.remove(id) {
             let container = self.seats.get(&session.seat).and_then(|seat| seat.container.as_ref());
             if let Some(address) = container.and_then(|container| container.address) {
-                self.start(Task::Cut(session.seat, address), Doing::Cut);
+                self.start(Task::Cut(session.seat.clone(), address), Doing::Cut(session.seat));
             }
             self.door.ended.push_back((id.clone(), why));
             if self.door.ended.len() > ENDED_KEPT {
                 self.door.ended.pop_front();
             }
+        }
+    }
+
+    /// Whoever ended a session must know when a connection of it may go on. What hinders it hinders it every time, so that
+    /// it is told once.
+    pub(in crate::domain::control) fn cut_done(&mut self, seat: &SeatId, result: Result<Yield, Fault>) {
+        if let Err(fault) = result
+            && !std::mem::replace(&mut self.door.cut_failed, true)
+        {
+            self.tell(Notice::error(format!("{seat}: {fault}")).about(&seat.room));
         }
     }
 

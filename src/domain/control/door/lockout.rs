@@ -7,7 +7,7 @@ use crate::domain::notice::Notice;
 use crate::domain::record::{AuditEntry, Change, RoomWanted};
 use crate::domain::role::Actor;
 
-/// Addresses of which it is remembered that nobody gets in from there; each took many wrong codes.
+/// Addresses of which it is remembered that they are locked; each took many wrong codes.
 const ADDRESSES_MAX: usize = 1_000;
 
 /// An address among students' names: none of them has a space.
@@ -52,7 +52,7 @@ impl Control {
 
     fn tell_of_address(&mut self, actor: &Actor, lockout: &Lockout) -> bool {
         let text = format!(
-            "Nobody gets in from {} for {} min: too many wrong codes came from there",
+            "Too many wrong codes came from {}: for {} min, whoever typed one gets no other try there",
             lockout.address,
             lockout.minutes()
         );
